@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fills in the options that depend on others, and refuses those that
+ * contradict each other. What was written always wins over what is derived.
+ * Pure; start only.
+ */
+#include "config/option_table.h"
+#include "config/options.h"
+#include "engine/check.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Sets "PROGRAM: ...; try --help". Evaluates to -EINVAL. */
+#define fail(program, error, format, ...)                                                          \
+	(config_error_set((error), 0, "%s: " format "; try --help", (program)->name, __VA_ARGS__), \
+	    -EINVAL)
+
+static int
+resolve_mode(
+    struct options *options, const struct options_program *program, struct config_error *error)
+{
+	char names[192] = "";
+	size_t size = 0;
+	for (uint32_t i = 0; i < program->modes_count; i++) {
+		const struct options_mode *mode = &program->modes[i];
+		const char *name = options->mode_name;
+		if (name != NULL && (strcmp(name, mode->name) == 0 ||
+					(mode->alias != NULL && strcmp(name, mode->alias) == 0))) {
+			options->mode = mode;
+			return 0;
+		}
+		if (size < sizeof(names)) {
+			size += (size_t)snprintf(names + size, sizeof(names) - size, "%s%s",
+			    i > 0 ? ", " : "", mode->name);
+		}
+	}
+	if (options->mode_name == NULL)
+		return fail(program, error, "--mode is missing: give one of %s", names);
+	return fail(program, error, "bad value '%.64s' for --mode: give one of %s",
+	    options->mode_name, names);
+}
+
+static int
+resolve_replicas(
+    struct options *options, const struct options_program *program, struct config_error *error)
+{
+	const struct options_mode *mode = options->mode;
+	uint32_t least = mode->replicas_per_fault * options->faults + mode->replicas_base;
+	check(mode->replicas_base >= 1);
+	if (least > LIMIT_REPLICAS) {
+		return fail(program, error,
+		    "--faults %u needs %u replicas in mode %s, and %d are the most: lower --faults",
+		    options->faults, least, mode->name, LIMIT_REPLICAS);
+	}
+	if (options->replicas == 0)
+		options->replicas = least;
+	if (options->replicas < least) {
+		return fail(program, error,
+		    "--replicas %u is too few for --faults %u in mode %s: give %u..%d",
+		    options->replicas, options->faults, mode->name, least, LIMIT_REPLICAS);
+	}
+	if (mode->speculative && options->instances > 1) {
+		return fail(program, error,
+		    "--instances %u does not fit mode %s, which is speculative: give 1",
+		    options->instances, mode->name);
+	}
+	return 0;
+}
+
+static void
+resolve_auth(struct options *options)
+{
+	static const struct {
+		enum auth auth;
+		enum auth request_auth;
+		enum auth reply_auth;
+	} profiles[PROFILE_COUNT] = {
+	    [PROFILE_FAST] = {AUTH_MAC, AUTH_MAC, AUTH_MAC},
+	    [PROFILE_SEED] = {AUTH_SIGN, AUTH_NONE, AUTH_SIGN},
+	    [PROFILE_PARANOID] = {AUTH_SIGN, AUTH_SIGN, AUTH_SIGN},
+	};
+	check(options->profile < PROFILE_COUNT);
+	if (!options_given(options, OPTION_AUTH))
+		options->auth = profiles[options->profile].auth;
+	if (!options_given(options, OPTION_REQUEST_AUTH))
+		options->request_auth = profiles[options->profile].request_auth;
+	if (!options_given(options, OPTION_REPLY_AUTH)) {
+		options->reply_auth = options->mode->replies_signed
+					  ? AUTH_SIGN
+					  : profiles[options->profile].reply_auth;
+	}
+}
+
+static enum app_kind
+app_of_workload(enum workload_kind workload)
+{
+	switch (workload) {
+	case WORKLOAD_NULL:
+		return APP_NULL;
+	case WORKLOAD_ECHO:
+		return APP_ECHO;
+	default:
+		return APP_KV;
+	}
+}
+
+static enum workload_kind
+workload_of_app(enum app_kind app)
+{
+	switch (app) {
+	case APP_NULL:
+		return WORKLOAD_NULL;
+	case APP_ECHO:
+		return WORKLOAD_ECHO;
+	default:
+		return WORKLOAD_YCSB_B;
+	}
+}
+
+static int
+resolve_workload(
+    struct options *options, const struct options_program *program, struct config_error *error)
+{
+	bool app_given = options_given(options, OPTION_APP);
+	if (!options_given(options, OPTION_WORKLOAD) && app_given)
+		options->workload = workload_of_app(options->app);
+	enum app_kind needed = app_of_workload(options->workload);
+	if (app_given && options->app != needed) {
+		return fail(program, error,
+		    "--workload %s needs --app %s, not %s: change one or leave --app out",
+		    options_workload_name(options->workload), options_app_name(needed),
+		    options_app_name(options->app));
+	}
+	options->app = needed;
+	return 0;
+}
+
+/* Options that mean something to some workloads only are refused with others. */
+static int
+check_workload_options(const struct options *options, const struct options_program *program,
+    struct config_error *error)
+{
+	static const struct {
+		enum option_id option;
+		enum app_kind app;
+		const char *workload;
+	} needs[] = {
+	    {OPTION_REQUEST_SIZE, APP_ECHO, "echo"},
+	    {OPTION_REPLY_SIZE, APP_ECHO, "echo"},
+	    {OPTION_RECORDS, APP_KV, "ycsb-a to ycsb-f"},
+	    {OPTION_RECORD_SIZE, APP_KV, "ycsb-a to ycsb-f"},
+	    {OPTION_DISTRIBUTION, APP_KV, "ycsb-a to ycsb-f"},
+	};
+	for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
+		if (!options_given(options, needs[i].option) || options->app == needs[i].app)
+			continue;
+		return fail(program, error,
+		    "--%s does nothing with --workload %s: leave it out or give --workload %s",
+		    option_table[needs[i].option].name, options_workload_name(options->workload),
+		    needs[i].workload);
+	}
+	return 0;
+}
+
+/* One of a pair of sizes may stand in --workload echo:REQUEST/REPLY. */
+static int
+resolve_size(const struct options *options, const struct options_program *program,
+    enum option_id option, uint32_t *size, int64_t workload_size, struct config_error *error)
+{
+	if (workload_size < 0)
+		return 0;
+	if (options_given(options, option) && *size != (uint32_t)workload_size) {
+		return fail(program, error,
+		    "--%s %u contradicts --workload, which says %u: leave one out",
+		    option_table[option].name, *size, (uint32_t)workload_size);
+	}
+	*size = (uint32_t)workload_size;
+	return 0;
+}
+
+static int
+resolve_echo(
+    struct options *options, const struct options_program *program, struct config_error *error)
+{
+	bool reply_given = options_given(options, OPTION_REPLY_SIZE);
+	if (options->workload != WORKLOAD_ECHO) {
+		options->request_size = 0;
+		options->reply_size = 0;
+		return 0;
+	}
+	int result = resolve_size(options, program, OPTION_REQUEST_SIZE, &options->request_size,
+	    options->workload_request_size, error);
+	if (result != 0)
+		return result;
+	result = resolve_size(options, program, OPTION_REPLY_SIZE, &options->reply_size,
+	    options->workload_reply_size, error);
+	if (result == 0 && !reply_given && options->workload_reply_size < 0)
+		options->reply_size = options->request_size;
+	return result;
+}
+
+static int
+resolve_ycsb(
+    struct options *options, const struct options_program *program, struct config_error *error)
+{
+	if (options->app != APP_KV)
+		return 0;
+	/* YCSB's core workloads: D reads what was inserted last, the others are zipfian. */
+	if (!options_given(options, OPTION_DISTRIBUTION)) {
+		options->distribution = options->workload == WORKLOAD_YCSB_D ? DISTRIBUTION_LATEST
+									     : DISTRIBUTION_ZIPFIAN;
+	}
+	uint64_t size_mib = ((uint64_t)options->records * options->record_size) >> 20;
+	if (size_mib < options->app_memory_mib)
+		return 0;
+	if (size_mib >= LIMIT_APP_MEMORY_MIB) {
+		return fail(program, error,
+		    "--records %u of --record-size %u are more than any --app-memory holds: "
+		    "give fewer or smaller ones",
+		    options->records, options->record_size);
+	}
+	return fail(program, error,
+	    "--records %u of --record-size %u do not fit --app-memory %u (MiB): "
+	    "give more than %u, or fewer records",
+	    options->records, options->record_size, options->app_memory_mib, (uint32_t)size_mib);
+}
+
+int
+options_resolve(
+    struct options *options, const struct options_program *program, struct config_error *error)
+{
+	check(program->modes_count > 0);
+	config_error_clear(error);
+	int result = resolve_mode(options, program, error);
+	if (result == 0)
+		result = resolve_replicas(options, program, error);
+	if (result == 0)
+		result = resolve_workload(options, program, error);
+	if (result == 0)
+		result = check_workload_options(options, program, error);
+	if (result == 0)
+		result = resolve_echo(options, program, error);
+	if (result == 0)
+		result = resolve_ycsb(options, program, error);
+	if (result == 0)
+		resolve_auth(options);
+	return result;
+}

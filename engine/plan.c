@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See plan.h. */
+#include "engine/plan.h"
+
+#include "engine/check.h"
+
+static uint8_t
+request_proof(const struct options *options)
+{
+	switch (options->request_auth) {
+	case AUTH_MAC:
+		return options->replicas == 1 ? PROOF_MAC : PROOF_VECTOR;
+	case AUTH_SIGN:
+		return PROOF_SIGNATURE;
+	default:
+		return PROOF_NONE;
+	}
+}
+
+static uint8_t
+reply_proof(const struct options *options)
+{
+	switch (options->reply_auth) {
+	case AUTH_MAC:
+		return PROOF_MAC;
+	case AUTH_SIGN:
+		return PROOF_SIGNATURE;
+	case AUTH_BATCH:
+		return PROOF_MERKLE;
+	default:
+		return PROOF_NONE;
+	}
+}
+
+static uint32_t
+message_size(uint32_t body_size, uint8_t proof, uint32_t replicas)
+{
+	uint8_t kind = proof == PROOF_MERKLE ? PROOF_MERKLE + MERKLE_DEPTH_MAX : proof;
+	return (uint32_t)sizeof(struct message_header) + body_size +
+	       proof_size(kind, (uint16_t)replicas);
+}
+
+static uint32_t
+power_of_two(uint32_t at_least)
+{
+	uint32_t size = 1;
+	while (size < at_least)
+		size *= 2;
+	return size;
+}
+
+static uint32_t
+smaller(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint32_t
+larger(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+static void
+plan_protocol(struct plan *plan, const struct plan_input *input)
+{
+	const struct options *o = input->options;
+	struct protocol_config *p = &plan->protocol;
+	*p = (struct protocol_config){
+	    .cluster = PLAN_CLUSTER,
+	    .protocol = input->protocol_index,
+	    .batch_adaptive = o->adaptive,
+	    .replicas_count = (uint16_t)o->replicas,
+	    .faults = (uint16_t)o->faults,
+	    .instances_count = (uint16_t)o->instances,
+	    .slots_count = o->clients,
+	    .request_proof = request_proof(o),
+	    .protocol_proof = o->auth == AUTH_SIGN ? PROOF_SIGNATURE : PROOF_VECTOR,
+	    .reply_proof = reply_proof(o),
+	    .batch_count_max = o->batch,
+	    .window = o->window,
+	    .batch_timeout_ns = o->batch_timeout_ns,
+	    .retry_ns = o->retry_ns,
+	};
+	p->request_size_max = message_size(input->op_size_max, p->request_proof, o->replicas);
+	p->result_size_max = larger(input->result_size_max, EXECUTOR_RESULT_SIZE_MIN);
+	/* A batch, with its own header and proof, is a message. */
+	uint32_t request = batch_padded(p->request_size_max);
+	uint32_t room = (LIMIT_MESSAGE_SIZE - message_size(0, PROOF_VECTOR, o->replicas)) & ~7u;
+	p->batch_size_max = larger(request,
+	    (uint32_t)smaller(
+		room, (uint32_t)((uint64_t)request * o->batch > room ? room : request * o->batch)));
+}
+
+static void
+plan_executor(struct plan *plan, const struct plan_input *input)
+{
+	const struct options *o = input->options;
+	const struct app *app = app_find(options_app_name(o->app));
+	check(app != NULL);
+	uint32_t result_size_max = plan->protocol.result_size_max;
+	/* Each slot's last reply can be asked for again: one ring holds them all, up to a bound. */
+	uint64_t ring_size =
+	    result_size_max <= SESSION_INLINE_SIZE ? 0 : 2 * (uint64_t)result_size_max * o->clients;
+	uint64_t ring_size_max = larger(4 * result_size_max, 256u << 20);
+	plan->executor = (struct executor_options){
+	    .app = app,
+	    .app_options =
+		{
+		    .memory_size = (uint64_t)o->app_memory_mib << 20,
+		    .reply_size = o->reply_size,
+		    .hash_seed = o->seed ^ PLAN_HASH_SEED_SALT,
+		},
+	    .sessions =
+		{
+		    .slots_count = o->clients,
+		    .ring_size = ring_size < ring_size_max ? ring_size : ring_size_max,
+		},
+	    .scope =
+		{
+		    .cluster = PLAN_CLUSTER,
+		    .replicas_count = (uint16_t)o->replicas,
+		    .protocol = input->protocol_index,
+		},
+	    .result_size_max = result_size_max,
+	    .marks_max = 2,
+	    .huge_pages = true,
+	};
+}
+
+void
+plan_make(struct plan *plan, const struct plan_input *input)
+{
+	const struct options *o = input->options;
+	*plan = (struct plan){0};
+	plan_protocol(plan, input);
+	plan_executor(plan, input);
+	const struct protocol_config *p = &plan->protocol;
+	plan->envelope_size = o->mtu - PLAN_IP_UDP_SIZE;
+	uint32_t largest = larger(
+	    p->request_size_max, message_size(p->result_size_max, p->reply_proof, o->replicas));
+	if (!(input->protocol->flags & PROTOCOL_SINGLE))
+		largest =
+		    larger(largest, p->batch_size_max + message_size(0, PROOF_VECTOR, o->replicas));
+	plan->message_size_max = largest > plan->envelope_size ? largest : 0;
+	plan->large_count = OUTBOX_LARGE_MAX;
+	plan->assemblies_count = larger(16, 2 * o->replicas);
+	plan->ring_size = smaller(larger(power_of_two(2 * o->clients), 1024), 1u << 17);
+	plan->slots_per_node =
+	    (o->clients + input->client_nodes_count - 1) / input->client_nodes_count;
+}
+
+uint32_t
+plan_slots_count(const struct plan *plan, const struct options *options, uint16_t index)
+{
+	uint32_t first = plan_slot_first(plan, index);
+	return first < options->clients ? smaller(plan->slots_per_node, options->clients - first)
+					: 0;
+}
+
+struct workload_config
+plan_workload(const struct options *options, uint16_t index, uint16_t client_nodes_count)
+{
+	uint32_t per_node = (options->clients + client_nodes_count - 1) / client_nodes_count;
+	return (struct workload_config){
+	    .name = options_workload_name(options->workload),
+	    .distribution = options_distribution_name(options->distribution),
+	    .seed = options->seed,
+	    .slot_first = (uint16_t)(per_node * index),
+	    .slots_count = smaller(per_node, options->clients - per_node * index),
+	    .node_index = index,
+	    .nodes_count = client_nodes_count,
+	    .request_size = options->request_size,
+	    .reply_size = options->reply_size,
+	    .records_count = options->records,
+	    .value_size = options->record_size,
+	};
+}
+
+struct shard_config
+plan_shard(const struct plan *plan, const struct protocol *protocol, uint64_t own_mask)
+{
+	return (struct shard_config){
+	    .machine = own_mask != 0 ? protocol->replica : protocol->client,
+	    .protocol = &plan->protocol,
+	    .machines_count = own_mask != 0 ? plan->protocol.instances_count : 1,
+	    .own_mask = own_mask,
+	    .envelope_size = plan->envelope_size,
+	    .message_size_max = plan->message_size_max,
+	    .large_count = plan->large_count,
+	    .assemblies_count = plan->assemblies_count,
+	};
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From what the command line says to what every part is told: sizes, proofs,
+ * windows. Pure arithmetic, shared by the embedded cluster, the processes and
+ * the simulator, so that they run the same configuration. Used at start.
+ */
+#ifndef OSKR_ENGINE_PLAN_H
+#define OSKR_ENGINE_PLAN_H
+
+#include "config/options.h"
+#include "engine/executor.h"
+#include "engine/protocol.h"
+#include "engine/shard.h"
+#include "engine/workload.h"
+
+enum {
+	PLAN_CLUSTER = 0x6f736b72, /* the embedded cluster's number */
+	PLAN_IP_UDP_SIZE = 28,	   /* bytes of an MTU that are not the message's */
+	PLAN_HASH_SEED_SALT = 0x6b76,
+};
+
+/* How many of each node there are, and the largest bodies that the workload needs. */
+struct plan_input {
+	const struct options *options; /* resolved */
+	const struct protocol *protocol;
+	uint8_t protocol_index;
+	uint16_t client_nodes_count;
+	uint32_t op_size_max;	  /* bytes */
+	uint32_t result_size_max; /* bytes */
+};
+
+struct plan {
+	struct protocol_config protocol;  /* `self`, `slot_first`, `slots_count` of replica 0 */
+	struct executor_options executor; /* without digester and scope's protocol pointers */
+	uint32_t envelope_size;		  /* bytes of a message in one frame */
+	uint32_t message_size_max;	  /* bytes; 0: every message fits an envelope */
+	uint32_t large_count;		  /* outgoing large buffers a shard */
+	uint32_t assemblies_count;	  /* incoming ones */
+	uint32_t ring_size;		  /* frames between two nodes; a power of two */
+	uint32_t slots_per_node;	  /* client slots; the last node may have fewer */
+};
+
+void plan_make(struct plan *plan, const struct plan_input *input);
+
+/* The first slot of client node `index`, and how many it has. */
+static inline uint32_t
+plan_slot_first(const struct plan *plan, uint16_t index)
+{
+	return plan->slots_per_node * index;
+}
+uint32_t plan_slots_count(const struct plan *plan, const struct options *options, uint16_t index);
+
+/* What a workload of client node `index` is told. */
+struct workload_config plan_workload(
+    const struct options *options, uint16_t index, uint16_t client_nodes_count);
+
+/* The shard's configuration for a replica or (own_mask 0) a client; io and crypto are not set. */
+struct shard_config plan_shard(
+    const struct plan *plan, const struct protocol *protocol, uint64_t own_mask);
+
+#endif

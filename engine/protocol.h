@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The contract of a protocol: two pure state machines, the replica's and the
+ * client's, that read no clock, allocate nothing, wait for nothing, draw no
+ * randomness and cannot fail. Same state and event, same bytes out. A machine
+ * belongs to one shard, on one core.
+ */
+#ifndef OSKR_ENGINE_PROTOCOL_H
+#define OSKR_ENGINE_PROTOCOL_H
+
+#include "engine/claims.h"
+#include "engine/outbox.h"
+#include "engine/result.h"
+
+#define TIME_NEVER UINT64_MAX
+
+/* What both halves of a protocol are told once. All sizes are bytes. */
+struct protocol_config {
+	uint32_t cluster;
+	uint8_t protocol;    /* index in the registry */
+	bool batch_adaptive; /* close a batch as soon as the window has room */
+	uint16_t replicas_count;
+	uint16_t faults;   /* f */
+	uint16_t self;	   /* replica index; in a client: its node's number among clients */
+	uint16_t instance; /* this machine's, of instances_count */
+	uint16_t instances_count;
+	uint16_t slot_first;   /* client half: its slots are slot_first .. + slots_count - 1 */
+	uint32_t slots_count;  /* replica half: all slots of the cluster, from 0 */
+	uint8_t request_proof; /* enum proof_kind of each kind of message */
+	uint8_t protocol_proof;
+	uint8_t reply_proof;
+	uint8_t reserved;
+	uint32_t batch_count_max; /* requests */
+	uint32_t batch_size_max;
+	uint32_t window;	   /* batches open at once */
+	uint32_t request_size_max; /* a request message, proof included */
+	uint32_t result_size_max;
+	uint32_t checkpoint_interval; /* batches between two checkpoints (K) */
+	uint32_t reserved32;
+	uint64_t view_timeout_ns; /* a request known and not executed for so long: a new view */
+	uint64_t batch_timeout_ns;
+	uint64_t retry_ns; /* a client asks again after so long */
+};
+
+enum event_type {
+	EVENT_MESSAGE,	/* every claim about it that is not optional has been proven */
+	EVENT_TIMEOUT,	/* now >= the deadline that the machine asked for */
+	EVENT_EXECUTED, /* replica: (a slice of) a delivered batch has been executed */
+	EVENT_STATE,	/* replica: the state is now that of `state.seq`, as a delivery asked */
+	EVENT_SUBMIT,	/* client: the workload asks for an operation */
+};
+
+/* A slice of what the executor did; a large batch comes in several. */
+struct executed {
+	uint64_t seq; /* of the batch; 0 when a recalled reply */
+	const struct result *results;
+	const uint8_t *state_digest32; /* NULL unless a checkpoint was taken, with `last` */
+	uint32_t results_count;
+	bool last; /* the batch is done, and its memory is the protocol's again */
+};
+
+/*
+ * Where the state is now. Batches that were delivered and not reported as
+ * executed have been forgotten: the next one to deliver is seq + 1.
+ */
+struct moved {
+	uint64_t seq;
+	bool done; /* false: it could not be done (history gone, transfer given up), seq is
+		      where the state stands all the same */
+};
+
+/* An operation for a slot that has none outstanding. */
+struct submit {
+	const uint8_t *op; /* valid during the step */
+	uint32_t op_size;
+	uint16_t slot;
+	bool read_only;
+};
+
+struct event {
+	enum event_type type;
+	uint64_t now_ns;   /* the only clock a protocol ever sees */
+	uint64_t frontier; /* highest seq delivered by any sibling instance */
+	const bool *holds; /* MESSAGE: the result of each claim that screen() added, in order */
+	union {
+		const struct message *message;
+		struct executed executed;
+		struct moved moved;
+		struct submit submit;
+	};
+};
+
+enum verdict { VERDICT_DROP, VERDICT_STEP };
+
+/*
+ * Timers. deadline() is asked after the messages of a burst have been stepped:
+ * a machine that wants to act once a burst (to close a batch, say) asks for a
+ * time that has passed. What has arrived is always handled before a timer.
+ */
+struct machine {
+	uint32_t sends_per_step; /* upper bounds of a step on MESSAGE, TIMEOUT or SUBMIT; */
+	uint32_t large_per_step; /* a step on EVENT_EXECUTED adds one send a result */
+	uint32_t deliveries_per_step;
+	uint32_t completions_per_step;
+
+	/* Upper bound of the claims that screen() adds for one message. */
+	uint32_t (*claims_per_message)(const struct protocol_config *config);
+	/* Bytes of state, taken zeroed and aligned to 64 by the engine. */
+	size_t (*size)(const struct protocol_config *config);
+	void (*init)(void *self, const struct protocol_config *config);
+	/* Pure. Lists what must be true of `m`, by monotone facts only; drops what is useless. */
+	enum verdict (*screen)(const void *self, const struct message *m, struct claims *claims);
+	/* The state machine. Reads no clock, makes no call out, cannot fail. */
+	void (*step)(void *self, const struct event *event, struct outbox *out);
+	/* Earliest time of EVENT_TIMEOUT, or TIME_NEVER. */
+	uint64_t (*deadline)(const void *self);
+	/* Checks every invariant; the simulator calls it after each step. */
+	void (*audit)(const void *self);
+	/* The view that this machine is in: for statistics. */
+	uint64_t (*view)(const void *self);
+	/* Client half: messages sent again because an answer was late. */
+	uint64_t (*retransmissions)(const void *self);
+};
+
+enum protocol_flags {
+	PROTOCOL_REPLIES_SIGNED = 1 << 0, /* replies are signed unless asked otherwise */
+	PROTOCOL_SPECULATIVE = 1 << 1,	  /* one instance only */
+	PROTOCOL_SINGLE = 1 << 2,	  /* not replicated: f is of no use */
+};
+
+struct protocol {
+	const char *name;
+	const char *alias; /* another accepted spelling, or NULL */
+	uint32_t flags;
+	uint16_t replicas_per_fault; /* n >= replicas_per_fault * f + replicas_base */
+	uint16_t replicas_base;
+	const struct machine *replica;
+	const struct machine *client;
+};
+
+#endif

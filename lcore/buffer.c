@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See buffer.h. */
+#include "lcore/buffer.h"
+
+#include "lcore/frame.h"
+
+static uint16_t
+room(uint32_t message_size)
+{
+	return (uint16_t)RTE_ALIGN_CEIL(FRAME_MESSAGE_OFFSET + message_size, 64u);
+}
+
+static void
+poison_one(struct rte_mempool *pool, void *context, void *object, unsigned int index)
+{
+	(void)pool;
+	(void)context;
+	(void)index;
+	buffer_poison(object);
+}
+
+struct rte_mempool *
+buffer_pool_create(const char *name, uint32_t count, uint32_t message_size)
+{
+	struct rte_mempool *pool = rte_pktmbuf_pool_create(
+	    name, count, BUFFER_CACHE_COUNT, 0, room(message_size), SOCKET_ID_ANY);
+	if (pool != NULL)
+		rte_mempool_obj_iter(pool, poison_one, NULL);
+	return pool;
+}
+
+uint64_t
+buffer_pool_memory(uint32_t count, uint32_t message_size)
+{
+	return (uint64_t)count * (sizeof(struct rte_mbuf) + room(message_size) + 64);
+}

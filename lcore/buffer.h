@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packet buffers: mbufs of one pool, taken and given back in bursts, through
+ * the lcore's own cache. In sanitizer builds the data of free buffers is
+ * poisoned, since AddressSanitizer does not know mempools. Any lcore.
+ */
+#ifndef OSKR_LCORE_BUFFER_H
+#define OSKR_LCORE_BUFFER_H
+
+#include <rte_mbuf.h>
+#include <stdint.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define BUFFER_POISON 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define BUFFER_POISON 1
+#endif
+#endif
+
+#ifdef BUFFER_POISON
+#include <sanitizer/asan_interface.h>
+#endif
+
+enum { BUFFER_CACHE_COUNT = 512 }; /* mbufs in an lcore's cache */
+
+/* Messages of up to message_size bytes. NULL with rte_errno when memory is short. */
+struct rte_mempool *buffer_pool_create(const char *name, uint32_t count, uint32_t message_size);
+
+/* Bytes that such a pool takes, for the memory plan. */
+uint64_t buffer_pool_memory(uint32_t count, uint32_t message_size);
+
+static inline void
+buffer_poison(struct rte_mbuf *m)
+{
+#ifdef BUFFER_POISON
+	__asan_poison_memory_region(m->buf_addr, m->buf_len);
+#else
+	(void)m;
+#endif
+}
+
+static inline void
+buffer_unpoison(struct rte_mbuf *m)
+{
+#ifdef BUFFER_POISON
+	__asan_unpoison_memory_region(m->buf_addr, m->buf_len);
+#else
+	(void)m;
+#endif
+}
+
+/* Takes up to `count`: all, or as many as there are one by one when the pool runs dry. */
+static inline uint32_t
+buffer_alloc(struct rte_mempool *pool, struct rte_mbuf **list, uint32_t count)
+{
+	uint32_t got = count;
+	if (rte_pktmbuf_alloc_bulk(pool, list, count) != 0) {
+		for (got = 0; got < count; got++) {
+			list[got] = rte_pktmbuf_alloc(pool);
+			if (list[got] == NULL)
+				break;
+		}
+	}
+	for (uint32_t i = 0; i < got; i++)
+		buffer_unpoison(list[i]);
+	return got;
+}
+
+/* Gives back what is held once by the caller; shared ones lose a reference. */
+static inline void
+buffer_free(struct rte_mbuf **list, uint32_t count)
+{
+#ifdef BUFFER_POISON
+	for (uint32_t i = 0; i < count; i++) {
+		if (rte_mbuf_refcnt_read(list[i]) == 1)
+			buffer_poison(list[i]);
+	}
+#endif
+	rte_pktmbuf_free_bulk(list, count);
+}
+
+#endif

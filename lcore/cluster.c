@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See cluster.h. */
+#include "lcore/cluster.h"
+
+#include <errno.h>
+#include <rte_errno.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/keys.h"
+#include "lcore/buffer.h"
+
+enum {
+	ERROR_SIZE = 256,
+	MAC_PREFIX = 0x02, /* locally administered (IEEE 802) */
+	UDP_PORT = 7000,
+	/* What a node may hold: envelopes, a burst in hand, messages to itself. */
+	BUFFERS_PER_NODE = 2 * OUTBOX_SENDS_MAX + 2 * SHARD_BURST_MAX,
+	BUFFERS_FOR_SEGMENTS = 8192, /* in flight, where there are large messages */
+	ADDRESSES_MAX = LIMIT_NODES,
+};
+
+static uint32_t
+smaller(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Which loops serve whom. */
+static void
+lcores_divide(struct cluster *c)
+{
+	uint32_t half = (c->lcores_count + 1) / 2;
+	c->replica_lcores = smaller(half, c->replicas_count);
+	uint32_t client_lcores = c->lcores_count == 1 ? 1 : c->lcores_count - c->replica_lcores;
+	uint32_t nodes = smaller(smaller(client_lcores, c->options->clients), LIMIT_CLIENT_NODES);
+	/* The last node may not be left without slots. */
+	uint32_t per_node = (c->options->clients + nodes - 1) / nodes;
+	c->clients_count = (uint16_t)((c->options->clients + per_node - 1) / per_node);
+	c->nodes_count = (uint32_t)c->replicas_count + c->clients_count;
+}
+
+static uint32_t
+node_lcore(const struct cluster *c, uint32_t node)
+{
+	if (node < c->replicas_count)
+		return node % c->replica_lcores;
+	return c->lcores_count == 1 ? 0 : c->replica_lcores + (node - c->replicas_count);
+}
+
+static bool
+workloads_open(struct cluster *c, char *error)
+{
+	for (uint16_t i = 0; i < c->clients_count; i++) {
+		struct workload_config config = plan_workload(c->options, i, c->clients_count);
+		struct node *node = &c->nodes[c->replicas_count + i];
+		node->workload = workload_open(&config, error);
+		if (node->workload == NULL)
+			return false;
+	}
+	return true;
+}
+
+static void
+addresses_make(const struct cluster *c, struct frame_address *addresses)
+{
+	for (uint32_t i = 0; i < c->nodes_count; i++) {
+		addresses[i] = (struct frame_address){
+		    .mac.addr_bytes = {MAC_PREFIX, 'o', 's', 'k', (uint8_t)(i >> 8), (uint8_t)i},
+		    .port = UDP_PORT,
+		    .ip = RTE_IPV4(10, 0, (uint8_t)(i >> 8), (uint8_t)(i + 1)),
+		};
+	}
+}
+
+static bool
+network_open(struct cluster *c, const struct frame_address *addresses, char *error)
+{
+	struct fabric_port ports[ADDRESSES_MAX] = {0};
+	for (uint32_t i = 0; i < c->nodes_count; i++) {
+		ports[i].mac = addresses[i].mac;
+		ports[i].in_group = i < c->replicas_count;
+		ports[i].queues_count = 1;
+		ports[i].queue_lcores[0] = (uint16_t)node_lcore(c, i);
+	}
+	struct fabric_config config = {
+	    .lcores_count = c->lcores_count,
+	    .ports_count = c->nodes_count,
+	    .ports = ports,
+	    .ring_size = c->plan.ring_size,
+	    .drop = c->options->drop,
+	    .seed = c->options->seed,
+	};
+	memory_plan_add(&c->memory, (struct memory_term){"switch",
+					"a ring for each pair of lcore "
+					"and queue",
+					1, fabric_memory(&config)});
+	memory_plan_add(
+	    &c->memory, (struct memory_term){"packet buffers",
+			    "envelopes of every node, two for each client, lcores' caches",
+			    c->pool_count, buffer_pool_memory(1, c->plan.envelope_size)});
+	c->fabric = fabric_open(&config);
+	c->pool = buffer_pool_create("oskr", c->pool_count, c->plan.envelope_size);
+	if (c->fabric != NULL && c->pool != NULL)
+		return true;
+	uint64_t need =
+	    fabric_memory(&config) + buffer_pool_memory(c->pool_count, c->plan.envelope_size);
+	snprintf(error, ERROR_SIZE,
+	    "EAL has too little memory: packets need %lu MiB; give EAL more with -m %lu, or fewer "
+	    "clients with -t",
+	    need >> 20, (need >> 20) + 64);
+	return false;
+}
+
+static bool
+nodes_open(struct cluster *c, const struct cluster_config *config, char *error)
+{
+	struct frame_address addresses[ADDRESSES_MAX];
+	struct key_pair pairs[ADDRESSES_MAX];
+	uint8_t public_keys[ADDRESSES_MAX][CRYPTO_PUBLIC_SIZE];
+	addresses_make(c, addresses);
+	if (!network_open(c, addresses, error))
+		return false;
+	for (uint32_t i = 0; i < c->nodes_count; i++) {
+		if (keys_generate(&pairs[i]) != 0) {
+			snprintf(error, ERROR_SIZE, "the system gives no random bytes for keys");
+			return false;
+		}
+		memcpy(public_keys[i], pairs[i].public33, sizeof(public_keys[i]));
+	}
+	bool opened = true;
+	for (uint32_t i = 0; opened && i < c->nodes_count; i++) {
+		struct crypto_config crypto = {
+		    .cluster = c->plan.protocol.cluster,
+		    .replicas_count = c->replicas_count,
+		    .clients_count = c->clients_count,
+		    .self = (uint16_t)i,
+		    .slots_count = c->options->clients,
+		    .slot_clients = c->slot_clients,
+		    .public_keys = (const uint8_t(*)[CRYPTO_PUBLIC_SIZE])public_keys,
+		};
+		memcpy(crypto.secret, pairs[i].secret, sizeof(crypto.secret));
+		struct endpoint_config endpoint = {
+		    .queue = fabric_queue(c->fabric, i, 0),
+		    .pool = c->pool,
+		    .envelope_size = c->plan.envelope_size,
+		    .replicas_count = c->replicas_count,
+		    .clients_count = c->clients_count,
+		    .self = (uint16_t)i,
+		    .slots_count = c->options->clients,
+		    .slot_clients = c->slot_clients,
+		    .addresses = addresses,
+		};
+		struct node_config node = {
+		    .plan = &c->plan,
+		    .options = c->options,
+		    .protocol = config->protocol,
+		    .crypto = &crypto,
+		    .endpoint = &endpoint,
+		    .workload = c->nodes[i].workload,
+		};
+		memcpy(&node.id_seed, pairs[i].secret, sizeof(node.id_seed));
+		c->nodes[i].lcore = node_lcore(c, i);
+		opened = node_open(&c->nodes[i], &node, error);
+		crypto_erase(&crypto, sizeof(crypto));
+		loop_add(&c->loops[c->nodes[i].lcore], node_poll, &c->nodes[i]);
+	}
+	crypto_erase(pairs, sizeof(pairs));
+	return opened;
+}
+
+/* The largest operation and answer that any client node's workload has. */
+static void
+plan_set(struct cluster *c, const struct cluster_config *config)
+{
+	struct plan_input input = {
+	    .options = c->options,
+	    .protocol = config->protocol,
+	    .protocol_index = config->protocol_index,
+	    .client_nodes_count = c->clients_count,
+	};
+	for (uint32_t i = c->replicas_count; i < c->nodes_count; i++) {
+		uint32_t op_size = workload_op_size_max(c->nodes[i].workload);
+		uint32_t result_size = workload_result_size_max(c->nodes[i].workload);
+		input.op_size_max = op_size > input.op_size_max ? op_size : input.op_size_max;
+		if (result_size > input.result_size_max)
+			input.result_size_max = result_size;
+	}
+	plan_make(&c->plan, &input);
+	uint32_t per_client = 2u * c->replicas_count;
+	c->pool_count = c->nodes_count * BUFFERS_PER_NODE + c->options->clients * per_client +
+			c->lcores_count * BUFFER_CACHE_COUNT * 3 / 2 +
+			(c->plan.message_size_max > 0 ? BUFFERS_FOR_SEGMENTS : 0);
+}
+
+static void
+memory_set(struct cluster *c, const struct cluster_config *config)
+{
+	struct replica_config replica = {
+	    .shard = plan_shard(&c->plan, config->protocol, 1),
+	    .executor = c->plan.executor,
+	};
+	memory_plan_add(
+	    &c->memory, (struct memory_term){"replicas",
+			    "each: log and window, sessions, application, large messages",
+			    c->replicas_count, replica_memory(&replica)});
+	for (uint16_t i = 0; i < c->clients_count; i++) {
+		struct protocol_config protocol = c->plan.protocol;
+		protocol.slots_count = plan_slots_count(&c->plan, c->options, i);
+		struct client_config client = {
+		    .shard = plan_shard(&c->plan, config->protocol, 0),
+		    .workload = c->nodes[c->replicas_count + i].workload,
+		};
+		client.shard.protocol = &protocol;
+		memory_plan_add(
+		    &c->memory, (struct memory_term){"client node",
+				    "its slots, their operations, its workload, large messages", 1,
+				    client_memory(&client) + workload_memory_size(client.workload)});
+	}
+}
+
+static bool
+loops_open(struct cluster *c, const struct cluster_config *config)
+{
+	c->loops = calloc(c->lcores_count, sizeof(*c->loops));
+	c->nodes = calloc(c->nodes_count, sizeof(*c->nodes));
+	c->slot_clients = calloc(c->options->clients, sizeof(*c->slot_clients));
+	if (c->loops == NULL || c->nodes == NULL || c->slot_clients == NULL)
+		return false;
+	uint32_t per_node = (c->options->clients + c->clients_count - 1) / c->clients_count;
+	for (uint32_t i = 0; i < c->options->clients; i++)
+		c->slot_clients[i] = (uint16_t)(i / per_node);
+	for (uint32_t i = 0; i < c->lcores_count; i++) {
+		c->loops[i].clock = config->clock;
+		c->loops[i].stop = &c->stop;
+		c->loops[i].idle = config->idle;
+	}
+	return true;
+}
+
+bool
+cluster_open(struct cluster *c, const struct cluster_config *config, char *error)
+{
+	*c = (struct cluster){
+	    .options = config->options,
+	    .lcores = config->lcores,
+	    .lcores_count = config->lcores->count,
+	    .replicas_count = (uint16_t)config->options->replicas,
+	};
+	lcores_divide(c);
+	if (!loops_open(c, config)) {
+		snprintf(error, ERROR_SIZE, "not enough memory for %u nodes", c->nodes_count);
+		return false;
+	}
+	if (!workloads_open(c, error))
+		return false;
+	plan_set(c, config);
+	memory_set(c, config);
+	if (!nodes_open(c, config, error))
+		return false;
+	struct control_config control = {
+	    .nodes = c->nodes,
+	    .nodes_count = c->nodes_count,
+	    .loops = c->loops,
+	    .loops_count = c->lcores_count,
+	    .warm_ns = c->options->warm_ns,
+	    .measure_ns = c->options->seconds_ns,
+	    .load = c->options->app == APP_KV,
+	    .quiet = c->options->quiet,
+	    .clock = config->clock,
+	    .stop = &c->stop,
+	};
+	control_init(&c->control, &control);
+	loop_add(&c->loops[0], control_poll, &c->control);
+	return true;
+}
+
+void
+cluster_run(struct cluster *c)
+{
+	for (uint32_t i = 1; i < c->lcores_count; i++)
+		rte_eal_remote_launch(loop_run, &c->loops[i], c->lcores->list[i].lcore);
+	loop_run(&c->loops[0]);
+	rte_eal_mp_wait_lcore();
+}
+
+void
+cluster_close(struct cluster *c)
+{
+	for (uint32_t i = 0; c->nodes != NULL && i < c->nodes_count; i++)
+		node_close(&c->nodes[i]);
+	fabric_close(c->fabric);
+	c->fabric = NULL;
+	free(c->nodes);
+	c->nodes = NULL;
+	free(c->loops);
+	c->loops = NULL;
+	free(c->slot_clients);
+	c->slot_clients = NULL;
+}
+
+uint32_t
+cluster_buffers_missing(struct cluster *c)
+{
+	return c->pool == NULL ? 0 : c->pool_count - rte_mempool_avail_count(c->pool);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The embedded cluster: any number of replicas and client nodes in one process
+ * on the lcores there are, joined by the in-process switch. With one lcore all
+ * share it; with two, replicas have the first and clients the second; with more,
+ * half of them (at most one a replica) serve replicas and the rest clients.
+ * Opened and closed on the main lcore.
+ */
+#ifndef OSKR_LCORE_CLUSTER_H
+#define OSKR_LCORE_CLUSTER_H
+
+#include "config/memory.h"
+#include "lcore/control.h"
+#include "lcore/fabric.h"
+#include "lcore/launch.h"
+#include "lcore/node.h"
+
+struct cluster_config {
+	const struct options *options; /* resolved */
+	const struct protocol *protocol;
+	uint8_t protocol_index;
+	const struct launch_lcores *lcores; /* one loop each; outlives the cluster */
+	enum loop_idle idle;
+	const struct clock *clock;
+};
+
+struct cluster {
+	const struct options *options;
+	struct plan plan;
+	struct memory_plan memory;
+	const struct launch_lcores *lcores;
+	uint32_t lcores_count;
+	uint32_t replica_lcores; /* loops 0 .. are the replicas'; the rest the clients' */
+	uint16_t replicas_count;
+	uint16_t clients_count; /* client nodes */
+	uint32_t nodes_count;
+	uint32_t pool_count;
+	atomic_bool stop;
+	struct rte_mempool *pool;
+	struct fabric *fabric;
+	struct node *nodes;
+	struct loop *loops;
+	uint16_t *slot_clients;
+	struct control control;
+};
+
+/* False with one line in `error` (256 bytes); cluster_close() undoes what was done. */
+bool cluster_open(struct cluster *c, const struct cluster_config *config, char *error);
+void cluster_close(struct cluster *c);
+
+/* Runs the loops on their lcores until the control ends them. */
+void cluster_run(struct cluster *c);
+
+/* Buffers that are neither free nor known to be somewhere, after cluster_run(): leaks. */
+uint32_t cluster_buffers_missing(struct cluster *c);
+
+#endif

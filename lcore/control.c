@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See control.h. The main lcore. */
+#include "lcore/control.h"
+
+#include <stdio.h>
+
+#include "lcore/machine.h"
+#include "lcore/signals.h"
+
+enum { LINE_NS = 1000000000 };
+
+void
+control_init(struct control *c, const struct control_config *config)
+{
+	*c = (struct control){.config = *config};
+}
+
+static uint64_t
+word(const uint64_t *at)
+{
+	return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+
+void
+control_totals(const struct control *c, struct client_counters *totals)
+{
+	*totals = (struct client_counters){0};
+	for (uint32_t i = 0; i < c->config.nodes_count; i++) {
+		const struct node *node = &c->config.nodes[i];
+		if (node->is_replica)
+			continue;
+		const struct client_counters *one = &node->client->counters;
+		totals->completed += word(&one->completed);
+		totals->measured += word(&one->measured);
+		totals->wrong += word(&one->wrong);
+		totals->refused += word(&one->refused);
+		totals->lost += word(&one->lost);
+		totals->loaded += word(&one->loaded);
+	}
+}
+
+static void
+sample(const struct control *c, struct control_sample *s, uint64_t now_ns)
+{
+	struct client_counters totals;
+	*s = (struct control_sample){.at_ns = now_ns, .cpu_ns = machine_cpu_ns()};
+	control_totals(c, &totals);
+	s->measured = totals.measured;
+	for (uint32_t i = 0; i < c->config.loops_count; i++) {
+		const struct loop *loop = &c->config.loops[i];
+		for (uint32_t j = 0; j < loop->tasks_count; j++) {
+			const struct loop_task *task = &loop->tasks[j];
+			if (task->poll != node_poll)
+				continue;
+			uint32_t kind = !((const struct node *)task->self)->is_replica;
+			s->busy_cycles[i][kind] += word(&task->busy_cycles);
+			s->idle_cycles[i][kind] += word(&task->idle_cycles);
+		}
+	}
+}
+
+static void
+phase_set(struct control *c, enum client_phase phase)
+{
+	for (uint32_t i = 0; i < c->config.nodes_count; i++) {
+		struct node *node = &c->config.nodes[i];
+		atomic_store_explicit(&node->phase, phase, memory_order_release);
+	}
+}
+
+static bool
+all_settled(const struct control *c)
+{
+	for (uint32_t i = 0; i < c->config.nodes_count; i++) {
+		const struct node *node = &c->config.nodes[i];
+		uint32_t wanted = atomic_load_explicit(&node->phase, memory_order_relaxed);
+		uint32_t settled = atomic_load_explicit(&node->settled, memory_order_acquire);
+		if (!node->is_replica && settled != 1 + wanted)
+			return false;
+	}
+	return true;
+}
+
+static void
+line_print(struct control *c, uint64_t now_ns)
+{
+	static const char *const names[] = {"", "load", "warm", "run", "drain", ""};
+	struct client_counters totals;
+	control_totals(c, &totals);
+	double seconds = (double)(now_ns - c->last_line_ns) / 1e9;
+	double rate = (double)(totals.completed - c->last_completed) / seconds;
+	if (!c->config.quiet) {
+		printf("%6.1f s  %-5s  %10.0f ops/s\n", (double)(now_ns - c->first_ns) / 1e9,
+		    names[c->state], rate);
+		fflush(stdout);
+	}
+	c->last_completed = totals.completed;
+	c->last_line_ns = now_ns;
+	c->next_line_ns = now_ns + LINE_NS;
+}
+
+static void
+begin(struct control *c, enum control_state state, uint64_t now_ns, uint64_t duration_ns)
+{
+	c->state = state;
+	c->until_ns = now_ns + duration_ns;
+}
+
+static void
+begin_run(struct control *c, uint64_t now_ns)
+{
+	if (c->config.warm_ns > 0) {
+		begin(c, CONTROL_WARMING, now_ns, c->config.warm_ns);
+		phase_set(c, CLIENT_WARM);
+		return;
+	}
+	begin(c, CONTROL_MEASURING, now_ns, c->config.measure_ns);
+	phase_set(c, CLIENT_MEASURE);
+	sample(c, &c->first, now_ns);
+}
+
+static void
+begin_drain(struct control *c, uint64_t now_ns)
+{
+	if (c->state == CONTROL_MEASURING)
+		sample(c, &c->last, now_ns);
+	begin(c, CONTROL_DRAINING, now_ns, CONTROL_DRAIN_NS);
+	phase_set(c, CLIENT_IDLE);
+}
+
+static void
+advance(struct control *c, uint64_t now_ns)
+{
+	switch (c->state) {
+	case CONTROL_START:
+		c->first_ns = c->last_line_ns = now_ns;
+		c->next_line_ns = now_ns + LINE_NS;
+		if (!c->config.load) {
+			begin_run(c, now_ns);
+			break;
+		}
+		begin(c, CONTROL_LOADING, now_ns, 0);
+		phase_set(c, CLIENT_LOAD);
+		break;
+	case CONTROL_LOADING:
+		if (!all_settled(c))
+			break;
+		c->load_ns = now_ns - c->first_ns;
+		begin_run(c, now_ns);
+		break;
+	case CONTROL_WARMING:
+		if (now_ns < c->until_ns)
+			break;
+		begin(c, CONTROL_MEASURING, now_ns, c->config.measure_ns);
+		phase_set(c, CLIENT_MEASURE);
+		sample(c, &c->first, now_ns);
+		break;
+	case CONTROL_MEASURING:
+		if (now_ns >= c->until_ns)
+			begin_drain(c, now_ns);
+		break;
+	case CONTROL_DRAINING:
+		c->drained = all_settled(c);
+		if (!c->drained && now_ns < c->until_ns)
+			break;
+		c->state = CONTROL_DONE;
+		atomic_store_explicit(c->config.stop, true, memory_order_release);
+		break;
+	case CONTROL_DONE:
+		break;
+	}
+}
+
+uint32_t
+control_poll(void *self, uint64_t now_ns)
+{
+	struct control *c = self;
+	if (c->state < CONTROL_DRAINING && signals_received() != 0) {
+		c->interrupted = true;
+		begin_drain(c, now_ns);
+	}
+	advance(c, now_ns);
+	if (c->state < CONTROL_DRAINING && now_ns >= c->next_line_ns)
+		line_print(c, now_ns);
+	return 0;
+}

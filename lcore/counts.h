@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a node has counted, as rows of name and value: the same names in the
+ * telemetry and in results. Reads single words that other lcores write; any
+ * thread.
+ */
+#ifndef OSKR_LCORE_COUNTS_H
+#define OSKR_LCORE_COUNTS_H
+
+#include "lcore/cluster.h"
+
+enum { COUNTS_MAX = 64 };
+
+struct count_row {
+	const char *name;
+	uint64_t value;
+};
+
+struct count_rows {
+	uint32_t count;
+	struct count_row list[COUNTS_MAX];
+};
+
+/* All that the node counts, reasons for drops included. */
+void counts_all(const struct cluster *c, const struct node *node, struct count_rows *rows);
+
+/* What the node has dropped, a row for each reason. */
+void counts_drops(const struct cluster *c, const struct node *node, struct count_rows *rows);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See endpoint.h. One lcore. */
+#include "lcore/endpoint.h"
+
+#include <rte_malloc.h>
+#include <rte_prefetch.h>
+#include <string.h>
+
+#include "engine/check.h"
+#include "lcore/buffer.h"
+
+enum {
+	LOOP_MAX = OUTBOX_SENDS_MAX, /* messages to oneself waiting for the next burst */
+	TX_MAX = 64,		     /* frames gathered for one tx_burst */
+};
+static_assert((LOOP_MAX & (LOOP_MAX - 1)) == 0, "a ring");
+
+struct endpoint {
+	struct port_queue queue;
+	struct rte_mempool *pool;
+	uint32_t envelope_size;
+	uint32_t slots_count;
+	uint64_t own_mask; /* bit of the own replica; 0 in a client */
+	uint16_t replicas_count;
+	uint16_t udp_port;
+	uint32_t held_count;
+	uint32_t tx_count;
+	uint32_t loop_first;
+	uint32_t loop_count;
+	const uint16_t *slot_clients;
+	struct endpoint_counters counters;
+	struct rte_mbuf *held[SHARD_BURST_MAX]; /* what the present burst's datagrams lie in */
+	struct rte_mbuf *tx[TX_MAX];
+	struct rte_mbuf *loop[LOOP_MAX];
+	struct frame_template templates[]; /* to every node */
+};
+
+struct endpoint *
+endpoint_open(const struct endpoint_config *config)
+{
+	uint32_t nodes_count = (uint32_t)config->replicas_count + config->clients_count;
+	check(config->self < nodes_count);
+	check(config->envelope_size >= ENVELOPE_SIZE_MIN);
+	struct endpoint *e = rte_zmalloc("endpoint",
+	    sizeof(*e) + nodes_count * sizeof(struct frame_template), RTE_CACHE_LINE_SIZE);
+	if (e == NULL)
+		return NULL;
+	e->queue = config->queue;
+	e->pool = config->pool;
+	e->envelope_size = config->envelope_size;
+	e->slots_count = config->slots_count;
+	e->slot_clients = config->slot_clients;
+	e->replicas_count = config->replicas_count;
+	e->own_mask = config->self < config->replicas_count ? 1ull << config->self : 0;
+	e->udp_port = config->addresses[config->self].port;
+	for (uint32_t i = 0; i < nodes_count; i++) {
+		frame_template_init(
+		    &e->templates[i], &config->addresses[config->self], &config->addresses[i]);
+	}
+	return e;
+}
+
+void
+endpoint_close(struct endpoint *e)
+{
+	if (e == NULL)
+		return;
+	endpoint_release(e);
+	for (; e->loop_count > 0; e->loop_count--, e->loop_first++)
+		buffer_free(&e->loop[e->loop_first % LOOP_MAX], 1);
+	rte_free(e);
+}
+
+void
+endpoint_reclaim(struct endpoint *e, struct outbox *out)
+{
+	(void)e;
+	for (uint32_t i = 0; i < out->sends_ready; i++) {
+		struct rte_mbuf *m = out->sends[i].owner;
+		buffer_free(&m, 1);
+	}
+	out->sends_ready = 0;
+	out->sends_count = 0;
+}
+
+static uint32_t
+refill(void *self, struct send *sends, uint32_t count)
+{
+	struct endpoint *e = self;
+	struct rte_mbuf *list[OUTBOX_SENDS_MAX];
+	uint32_t got = buffer_alloc(e->pool, list, count);
+	e->counters.pool_empty += got < count;
+	for (uint32_t i = 0; i < got; i++) {
+		sends[i].owner = list[i];
+		sends[i].capacity = e->envelope_size;
+		sends[i].header = (struct message_header *)(void *)frame_message(list[i]);
+	}
+	return got;
+}
+
+static void
+tx_flush(struct endpoint *e)
+{
+	if (e->tx_count == 0)
+		return;
+	e->counters.tx_frames += e->tx_count;
+	e->queue.tx_burst(e->queue.self, e->tx, e->tx_count);
+	e->tx_count = 0;
+}
+
+static inline void
+tx_add(struct endpoint *e, struct rte_mbuf *m, uint32_t node, uint32_t size)
+{
+	frame_write(m, &e->templates[node], size);
+	if (e->tx_count == TX_MAX)
+		tx_flush(e);
+	e->tx[e->tx_count++] = m;
+}
+
+static struct rte_mbuf *
+copied(struct endpoint *e, const struct message_header *header)
+{
+	struct rte_mbuf *copy;
+	if (buffer_alloc(e->pool, &copy, 1) != 1) {
+		e->counters.tx_no_copy++;
+		return NULL;
+	}
+	memcpy(frame_message(copy), header, header->size);
+	return copy;
+}
+
+static void
+loop_add(struct endpoint *e, struct rte_mbuf *m)
+{
+	if (e->loop_count == LOOP_MAX) {
+		e->counters.loop_full++;
+		buffer_free(&m, 1);
+		return;
+	}
+	e->counters.looped++;
+	e->loop[(e->loop_first + e->loop_count++) % LOOP_MAX] = m;
+}
+
+static inline void
+send_one(struct endpoint *e, struct rte_mbuf *m, uint32_t replica, uint32_t size)
+{
+	if (e->own_mask >> replica & 1) {
+		m->data_off = FRAME_MESSAGE_OFFSET;
+		m->data_len = (uint16_t)size;
+		loop_add(e, m);
+	} else {
+		tx_add(e, m, replica, size);
+	}
+}
+
+static void
+send_replicas(struct endpoint *e, const struct send *s)
+{
+	uint64_t to = s->to;
+	uint32_t size = s->header->size;
+	while ((to & (to - 1)) != 0) {
+		uint32_t replica = (uint32_t)__builtin_ctzll(to);
+		to &= to - 1;
+		struct rte_mbuf *copy = copied(e, s->header);
+		if (copy != NULL)
+			send_one(e, copy, replica, size);
+	}
+	send_one(e, s->owner, (uint32_t)__builtin_ctzll(to), size);
+}
+
+static inline void
+send_client(struct endpoint *e, const struct send *s)
+{
+	struct rte_mbuf *m = s->owner;
+	if (s->client >= e->slots_count) {
+		e->counters.tx_no_slot++;
+		buffer_free(&m, 1);
+		return;
+	}
+	tx_add(e, m, (uint32_t)e->replicas_count + e->slot_clients[s->client], s->header->size);
+}
+
+static void
+transmit(void *self, struct send *sends, uint32_t count)
+{
+	struct endpoint *e = self;
+	for (uint32_t i = 0; i < count; i++) {
+		struct send *s = &sends[i];
+		if (s->large != 0) {
+			/* The message went to the segmenter; the envelope is empty. */
+			struct rte_mbuf *m = s->owner;
+			buffer_free(&m, 1);
+		} else if (s->to != 0) {
+			check(s->to >> e->replicas_count == 0);
+			send_replicas(e, s);
+		} else {
+			send_client(e, s);
+		}
+	}
+	tx_flush(e);
+}
+
+struct shard_io
+endpoint_io(struct endpoint *e)
+{
+	return (struct shard_io){.self = e, .refill = refill, .transmit = transmit};
+}
+
+/* Drivers put frames where they like; messages are read at multiples of 8. */
+static uint8_t *
+aligned(struct endpoint *e, uint8_t *data, uint32_t size)
+{
+	uintptr_t past = (uintptr_t)data % MESSAGE_ALIGNMENT;
+	if (past == 0)
+		return data;
+	/* The headers before it have been read, so there is room to move down. */
+	e->counters.moved++;
+	memmove(data - past, data, size);
+	return data - past;
+}
+
+static uint32_t
+loop_receive(struct endpoint *e, struct datagram *list)
+{
+	uint32_t count = 0;
+	while (count < SHARD_BURST_MAX / 2 && e->loop_count > 0) {
+		struct rte_mbuf *m = e->loop[e->loop_first];
+		e->loop_first = (e->loop_first + 1) % LOOP_MAX;
+		e->loop_count--;
+		e->held[e->held_count++] = m;
+		list[count++] = (struct datagram){frame_message(m), m->data_len};
+	}
+	return count;
+}
+
+uint32_t
+endpoint_receive(struct endpoint *e, struct datagram *list)
+{
+	check(e->held_count == 0);
+	uint32_t count = e->loop_count > 0 ? loop_receive(e, list) : 0;
+	struct rte_mbuf **frames = e->held + e->held_count;
+	uint32_t got = e->queue.rx_burst(e->queue.self, frames, SHARD_BURST_MAX - e->held_count);
+	e->held_count += got;
+	e->counters.rx_frames += got;
+	for (uint32_t i = 0; i < got; i++) {
+		/* Where our own senders put the frame; right for most drivers, harmless else. */
+		const uint8_t *buffer = (const uint8_t *)(frames[i] + 1);
+		rte_prefetch0(frames[i]);
+		rte_prefetch0(buffer + FRAME_MESSAGE_OFFSET - RTE_CACHE_LINE_SIZE);
+		rte_prefetch0(buffer + FRAME_MESSAGE_OFFSET);
+	}
+	for (uint32_t i = 0; i < got; i++) {
+		uint8_t *data;
+		uint32_t size;
+		enum frame_error error = frame_parse(frames[i], e->udp_port, &data, &size);
+		if (error == FRAME_OK)
+			list[count++] = (struct datagram){aligned(e, data, size), size};
+		else
+			e->counters.drops[error]++;
+	}
+	return count;
+}
+
+void
+endpoint_release(struct endpoint *e)
+{
+	if (e->held_count > 0)
+		buffer_free(e->held, e->held_count);
+	e->held_count = 0;
+}
+
+const struct endpoint_counters *
+endpoint_counters(const struct endpoint *e)
+{
+	return &e->counters;
+}
+
+const char *
+frame_error_name(uint32_t error)
+{
+	static const char *const names[FRAME_ERRORS_COUNT] = {
+	    [FRAME_OK] = "ok",
+	    [FRAME_SHORT] = "short",
+	    [FRAME_ETHERTYPE] = "ethertype",
+	    [FRAME_IP] = "ip",
+	    [FRAME_PORT] = "port",
+	    [FRAME_SEGMENTED] = "segmented",
+	};
+	return error < FRAME_ERRORS_COUNT ? names[error] : NULL;
+}

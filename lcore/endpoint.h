@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A node's end of the network on one lcore: turns frames into datagrams and
+ * envelopes into frames. Implements the shard's io over a port's queue. An
+ * envelope is an mbuf whose message is written where it is sent from; what goes
+ * to several receivers is copied for all but the last. A message to oneself
+ * does not touch the network and comes back in the next burst. One lcore owns it.
+ */
+#ifndef OSKR_LCORE_ENDPOINT_H
+#define OSKR_LCORE_ENDPOINT_H
+
+#include "engine/shard.h"
+#include "lcore/frame.h"
+#include "lcore/port.h"
+
+struct endpoint_config {
+	struct port_queue queue;
+	struct rte_mempool *pool; /* shared by all of the process's endpoints */
+	uint32_t envelope_size;	  /* bytes of a message: MTU less IP and UDP headers */
+	uint16_t replicas_count;
+	uint16_t clients_count; /* client nodes */
+	uint16_t self;		/* node: replica index, or replicas_count + client node */
+	uint32_t slots_count;
+	const uint16_t *slot_clients;	       /* slot -> client node; outlives the endpoint */
+	const struct frame_address *addresses; /* of all nodes; copied */
+};
+
+struct endpoint_counters {
+	uint64_t rx_frames;
+	uint64_t tx_frames;
+	uint64_t looped;
+	uint64_t moved;	     /* datagrams that had to be moved to an aligned place */
+	uint64_t tx_no_slot; /* to a client slot that nobody has */
+	uint64_t tx_no_copy; /* no buffer for a further receiver's copy */
+	uint64_t loop_full;  /* messages to oneself beyond what fits */
+	uint64_t pool_empty; /* bursts of envelopes that came short */
+	uint64_t drops[FRAME_ERRORS_COUNT];
+};
+
+struct endpoint;
+
+/* NULL when memory is short. */
+struct endpoint *endpoint_open(const struct endpoint_config *config);
+/* Gives every mbuf back; envelopes that a shard still has come back by endpoint_reclaim(). */
+void endpoint_close(struct endpoint *e);
+
+/* The shard's way out. */
+struct shard_io endpoint_io(struct endpoint *e);
+
+/* Up to SHARD_BURST_MAX datagrams, valid until endpoint_release(). */
+uint32_t endpoint_receive(struct endpoint *e, struct datagram *list);
+void endpoint_release(struct endpoint *e);
+
+/* Takes the envelopes that a shard has not used, before both are closed. */
+void endpoint_reclaim(struct endpoint *e, struct outbox *out);
+
+const struct endpoint_counters *endpoint_counters(const struct endpoint *e);
+const char *frame_error_name(uint32_t error);
+
+#endif

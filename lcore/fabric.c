@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See fabric.h. Everything in a queue is its owner's; the MAC table is constant. */
+#include "lcore/fabric.h"
+
+#include <rte_errno.h>
+#include <rte_malloc.h>
+#include <rte_ring.h>
+#include <rte_thash.h>
+#include <string.h>
+
+#include "engine/check.h"
+#include "engine/random.h"
+#include "lcore/buffer.h"
+#include "lcore/frame.h"
+
+enum {
+	STAGE_COUNT = 32, /* frames for one queue gathered before they are enqueued */
+	MACS_COUNT = 512, /* places of the MAC table: a power of two, four times the nodes */
+	PORTS_MAX = MACS_COUNT / 4,
+};
+
+/* Microsoft's key, which NICs' drivers default to; senders know it. */
+static const uint8_t rss_key[40] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67,
+    0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb,
+    0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa};
+
+struct stage {
+	uint32_t count;
+	struct rte_mbuf *frames[STAGE_COUNT];
+};
+
+struct queue {
+	struct fabric *fabric;
+	uint32_t port;
+	uint32_t lcore;
+	uint32_t rx_turn;     /* the sending lcore whose ring is looked at first */
+	struct random random; /* for drops of what this queue sends */
+	struct fabric_counters counters;
+	struct rte_ring **rings; /* one for each sending lcore */
+	struct stage *stages;	 /* one for each queue of the fabric, for sending */
+	uint32_t *touched;	 /* queues with something staged */
+	uint32_t touched_count;
+} __rte_cache_aligned;
+
+struct mac_place {
+	uint64_t mac; /* 0: free */
+	uint32_t port;
+};
+
+struct fabric {
+	uint32_t lcores_count;
+	uint32_t ports_count;
+	uint32_t queues_count;
+	uint64_t group;
+	uint64_t drop_below; /* of a 64-bit random number */
+	uint8_t rss_key_be[sizeof(rss_key)];
+	struct fabric_port *ports;
+	uint32_t *queues_first; /* of each port, in queues */
+	struct queue *queues;
+	struct mac_place macs[MACS_COUNT];
+};
+
+static uint64_t
+mac_number(const struct rte_ether_addr *mac)
+{
+	uint64_t number = 0;
+	memcpy(&number, mac->addr_bytes, RTE_ETHER_ADDR_LEN);
+	return number;
+}
+
+static uint32_t
+mac_hash(uint64_t mac)
+{
+	return (uint32_t)((mac * 0x9e3779b97f4a7c15ull) >> 55) & (MACS_COUNT - 1);
+}
+
+static void
+mac_learn(struct fabric *f, uint64_t mac, uint32_t port)
+{
+	uint32_t place = mac_hash(mac);
+	while (f->macs[place].mac != 0) {
+		check(f->macs[place].mac != mac);
+		place = (place + 1) & (MACS_COUNT - 1);
+	}
+	f->macs[place] = (struct mac_place){mac, port};
+}
+
+/* The port that has the address, or ports_count. */
+static inline uint32_t
+mac_find(const struct fabric *f, uint64_t mac)
+{
+	uint32_t place = mac_hash(mac);
+	while (f->macs[place].mac != 0) {
+		if (f->macs[place].mac == mac)
+			return f->macs[place].port;
+		place = (place + 1) & (MACS_COUNT - 1);
+	}
+	return f->ports_count;
+}
+
+/* Receive-side scaling as a NIC does it: Toeplitz over addresses and ports. */
+static uint32_t
+rss_queue(const struct fabric *f, uint32_t port, const struct rte_mbuf *m)
+{
+	uint16_t queues_count = f->ports[port].queues_count;
+	if (queues_count == 1 || m->data_len < FRAME_HEADERS_SIZE)
+		return f->queues_first[port];
+	const struct rte_ipv4_hdr *ip =
+	    rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, sizeof(struct rte_ether_hdr));
+	const struct rte_udp_hdr *udp = (const struct rte_udp_hdr *)(const void *)(ip + 1);
+	struct rte_ipv4_tuple tuple = {
+	    .src_addr = rte_be_to_cpu_32(ip->src_addr),
+	    .dst_addr = rte_be_to_cpu_32(ip->dst_addr),
+	};
+	tuple.sport = rte_be_to_cpu_16(udp->src_port);
+	tuple.dport = rte_be_to_cpu_16(udp->dst_port);
+	uint32_t hash =
+	    rte_softrss_be((uint32_t *)(void *)&tuple, RTE_THASH_V4_L4_LEN, f->rss_key_be);
+	return f->queues_first[port] + hash % queues_count;
+}
+
+static void
+stage_flush(struct queue *from, uint32_t to)
+{
+	struct stage *stage = &from->stages[to];
+	struct rte_ring *ring = from->fabric->queues[to].rings[from->lcore];
+	uint32_t sent =
+	    rte_ring_sp_enqueue_burst(ring, (void *const *)stage->frames, stage->count, NULL);
+	from->counters.tx_frames += sent;
+	if (sent < stage->count) {
+		from->counters.tx_full += stage->count - sent;
+		buffer_free(stage->frames + sent, stage->count - sent);
+	}
+	stage->count = 0;
+}
+
+static inline void
+stage_add(struct queue *from, uint32_t to, struct rte_mbuf *m)
+{
+	struct stage *stage = &from->stages[to];
+	if (stage->count == 0)
+		from->touched[from->touched_count++] = to;
+	else if (stage->count == STAGE_COUNT)
+		stage_flush(from, to);
+	stage->frames[stage->count++] = m;
+}
+
+static bool
+frame_lost(struct queue *from, struct rte_mbuf *m)
+{
+	if (from->fabric->drop_below == 0 || random_next(&from->random) >= from->fabric->drop_below)
+		return false;
+	from->counters.tx_dropped++;
+	buffer_free(&m, 1);
+	return true;
+}
+
+/* One frame to all members of the group but its sender: shared, not copied. */
+static void
+forward_group(struct queue *from, struct rte_mbuf *m)
+{
+	const struct fabric *f = from->fabric;
+	for (uint32_t port = 0; port < f->ports_count; port++) {
+		if (!f->ports[port].in_group || port == from->port)
+			continue;
+		rte_mbuf_refcnt_update(m, 1);
+		if (!frame_lost(from, m))
+			stage_add(from, rss_queue(f, port, m), m);
+	}
+	buffer_free(&m, 1);
+}
+
+static inline void
+forward(struct queue *from, struct rte_mbuf *m)
+{
+	const struct fabric *f = from->fabric;
+	uint64_t mac = mac_number(&rte_pktmbuf_mtod(m, const struct rte_ether_hdr *)->dst_addr);
+	uint32_t port = mac_find(f, mac);
+	if (port < f->ports_count) {
+		if (!frame_lost(from, m))
+			stage_add(from, rss_queue(f, port, m), m);
+	} else if (mac == f->group && mac != 0) {
+		forward_group(from, m);
+	} else {
+		from->counters.tx_unknown++;
+		buffer_free(&m, 1);
+	}
+}
+
+static void
+tx_burst(void *self, struct rte_mbuf **frames, uint32_t count)
+{
+	struct queue *from = self;
+	for (uint32_t i = 0; i < count; i++)
+		forward(from, frames[i]);
+	for (uint32_t i = 0; i < from->touched_count; i++)
+		stage_flush(from, from->touched[i]);
+	from->touched_count = 0;
+}
+
+static uint32_t
+rx_burst(void *self, struct rte_mbuf **frames, uint32_t count)
+{
+	struct queue *q = self;
+	uint32_t lcores_count = q->fabric->lcores_count;
+	uint32_t got = 0;
+	uint32_t lcore = q->rx_turn;
+	for (uint32_t i = 0; i < lcores_count && got < count; i++) {
+		got += rte_ring_sc_dequeue_burst(
+		    q->rings[lcore], (void **)(frames + got), count - got, NULL);
+		lcore = lcore + 1 == lcores_count ? 0 : lcore + 1;
+	}
+	/* Who filled the burst does not come first in the next one. */
+	q->rx_turn = q->rx_turn + 1 == lcores_count ? 0 : q->rx_turn + 1;
+	q->counters.rx_frames += got;
+	return got;
+}
+
+struct port_queue
+fabric_queue(struct fabric *f, uint32_t port, uint32_t queue)
+{
+	check(port < f->ports_count && queue < f->ports[port].queues_count);
+	return (struct port_queue){
+	    .self = &f->queues[f->queues_first[port] + queue],
+	    .rx_burst = rx_burst,
+	    .tx_burst = tx_burst,
+	};
+}
+
+const struct fabric_counters *
+fabric_queue_counters(const struct fabric *f, uint32_t port, uint32_t queue)
+{
+	return &f->queues[f->queues_first[port] + queue].counters;
+}
+
+static uint32_t
+queues_total(const struct fabric_config *config)
+{
+	uint32_t total = 0;
+	for (uint32_t i = 0; i < config->ports_count; i++)
+		total += config->ports[i].queues_count;
+	return total;
+}
+
+uint64_t
+fabric_memory(const struct fabric_config *config)
+{
+	uint64_t queues = queues_total(config);
+	uint64_t ring = (uint64_t)rte_ring_get_memsize(config->ring_size) * config->lcores_count;
+	return queues * (ring + sizeof(struct queue) + queues * (sizeof(struct stage) + 4));
+}
+
+static bool
+queue_open(struct fabric *f, const struct fabric_config *config, uint32_t index)
+{
+	struct queue *q = &f->queues[index];
+	q->rings = rte_calloc("fabric", f->lcores_count, sizeof(*q->rings), 0);
+	q->stages = rte_calloc("fabric", f->queues_count, sizeof(*q->stages), 0);
+	q->touched = rte_calloc("fabric", f->queues_count, sizeof(*q->touched), 0);
+	if (q->rings == NULL || q->stages == NULL || q->touched == NULL)
+		return false;
+	random_init(&q->random, config->seed, index);
+	for (uint32_t lcore = 0; lcore < f->lcores_count; lcore++) {
+		char name[RTE_RING_NAMESIZE];
+		snprintf(name, sizeof(name), "oskr_%u_%u", index, lcore);
+		q->rings[lcore] = rte_ring_create(
+		    name, config->ring_size, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+		if (q->rings[lcore] == NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool
+ports_open(struct fabric *f, const struct fabric_config *config)
+{
+	uint32_t index = 0;
+	for (uint32_t port = 0; port < f->ports_count; port++) {
+		const struct fabric_port *p = &config->ports[port];
+		check(p->queues_count >= 1 && p->queues_count <= FABRIC_QUEUES_MAX);
+		f->ports[port] = *p;
+		f->queues_first[port] = index;
+		mac_learn(f, mac_number(&p->mac), port);
+		for (uint32_t i = 0; i < p->queues_count; i++, index++) {
+			check(p->queue_lcores[i] < f->lcores_count);
+			f->queues[index].fabric = f;
+			f->queues[index].port = port;
+			f->queues[index].lcore = p->queue_lcores[i];
+			if (!queue_open(f, config, index))
+				return false;
+		}
+	}
+	return true;
+}
+
+struct fabric *
+fabric_open(const struct fabric_config *config)
+{
+	check(config->ports_count >= 1 && config->ports_count <= PORTS_MAX);
+	check(config->drop >= 0 && config->drop < 1);
+	struct fabric *f = rte_zmalloc("fabric", sizeof(*f), RTE_CACHE_LINE_SIZE);
+	if (f == NULL)
+		return NULL;
+	f->lcores_count = config->lcores_count;
+	f->ports_count = config->ports_count;
+	f->queues_count = queues_total(config);
+	f->group = mac_number(&config->group);
+	f->drop_below = (uint64_t)(config->drop * 18446744073709551615.0);
+	rte_convert_rss_key((const uint32_t *)(const void *)rss_key,
+	    (uint32_t *)(void *)f->rss_key_be, sizeof(rss_key));
+	f->ports = rte_calloc("fabric", f->ports_count, sizeof(*f->ports), 0);
+	f->queues_first = rte_calloc("fabric", f->ports_count, sizeof(*f->queues_first), 0);
+	f->queues = rte_calloc("fabric", f->queues_count, sizeof(*f->queues), RTE_CACHE_LINE_SIZE);
+	if (f->ports == NULL || f->queues_first == NULL || f->queues == NULL ||
+	    !ports_open(f, config)) {
+		fabric_close(f);
+		return NULL;
+	}
+	return f;
+}
+
+static void
+queue_close(struct fabric *f, struct queue *q)
+{
+	for (uint32_t lcore = 0; q->rings != NULL && lcore < f->lcores_count; lcore++) {
+		struct rte_mbuf *m;
+		while (q->rings[lcore] != NULL &&
+		       rte_ring_sc_dequeue(q->rings[lcore], (void **)&m) == 0)
+			buffer_free(&m, 1);
+		rte_ring_free(q->rings[lcore]);
+	}
+	rte_free(q->rings);
+	rte_free(q->stages);
+	rte_free(q->touched);
+}
+
+void
+fabric_close(struct fabric *f)
+{
+	if (f == NULL)
+		return;
+	for (uint32_t i = 0; f->queues != NULL && i < f->queues_count; i++)
+		queue_close(f, &f->queues[i]);
+	rte_free(f->queues);
+	rte_free(f->queues_first);
+	rte_free(f->ports);
+	rte_free(f);
+}

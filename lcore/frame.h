@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ethernet + IPv4 + UDP around a message: what NICs can spread by RSS and what
+ * any switch forwards. 42 bytes, placed so that the message behind them starts
+ * on a cache line of its own. Pure but for the mbuf; any lcore.
+ *
+ *   mbuf buffer:  0 ... 144    150          192
+ *                 headroom | 6 | eth ip udp | message ...
+ *
+ * UDP's checksum is left out (RFC 768 allows zero over IPv4): the MAC or
+ * signature of the message covers its header, whose digest covers its body.
+ */
+#ifndef OSKR_LCORE_FRAME_H
+#define OSKR_LCORE_FRAME_H
+
+#include <assert.h>
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_mbuf.h>
+#include <rte_udp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	FRAME_HEADERS_SIZE = 42,
+	FRAME_IP_UDP_SIZE = 28,
+	FRAME_MESSAGE_OFFSET = 192, /* from the start of the mbuf's buffer */
+	FRAME_DATA_OFFSET = FRAME_MESSAGE_OFFSET - FRAME_HEADERS_SIZE,
+	FRAME_TTL = 64,
+};
+static_assert(
+    sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr) ==
+	FRAME_HEADERS_SIZE,
+    "headers without options");
+static_assert(FRAME_DATA_OFFSET >= RTE_PKTMBUF_HEADROOM, "room for drivers");
+
+/* Where a node is: what the cluster file says of it. */
+struct frame_address {
+	struct rte_ether_addr mac;
+	uint16_t port; /* UDP, host order */
+	uint32_t ip;   /* host order */
+};
+
+/* The headers of every frame between two nodes; 48 bytes are copied in three stores. */
+struct frame_template {
+	uint8_t before[6];
+	uint8_t headers[FRAME_HEADERS_SIZE];
+};
+static_assert(sizeof(struct frame_template) == 48, "three 16-byte stores");
+
+void frame_template_init(struct frame_template *template, const struct frame_address *from,
+    const struct frame_address *to);
+
+/* The 16-bit words' sum of a header that had `sum` before `added` came to it. */
+static inline uint16_t
+frame_checksum_add(uint16_t checksum, uint16_t added)
+{
+	uint32_t sum = (uint32_t)(uint16_t)~checksum + added;
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+/* Room for a message in an mbuf of an empty envelope. */
+static inline uint8_t *
+frame_message(struct rte_mbuf *m)
+{
+	return (uint8_t *)m->buf_addr + FRAME_MESSAGE_OFFSET;
+}
+
+/* Puts headers before the message_size bytes that frame_message() holds. */
+static inline void
+frame_write(struct rte_mbuf *m, const struct frame_template *template, uint32_t message_size)
+{
+	uint8_t *at = frame_message(m) - sizeof(*template);
+	__builtin_memcpy(at, template, sizeof(*template));
+	struct rte_ipv4_hdr *ip =
+	    (struct rte_ipv4_hdr *)(void *)(at + 6 + sizeof(struct rte_ether_hdr));
+	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(void *)(ip + 1);
+	uint16_t ip_size = rte_cpu_to_be_16((uint16_t)(message_size + FRAME_IP_UDP_SIZE));
+	ip->total_length = ip_size;
+	ip->hdr_checksum = frame_checksum_add(ip->hdr_checksum, ip_size);
+	udp->dgram_len = rte_cpu_to_be_16((uint16_t)(message_size + sizeof(*udp)));
+	m->data_off = FRAME_DATA_OFFSET;
+	m->data_len = (uint16_t)(message_size + FRAME_HEADERS_SIZE);
+	m->pkt_len = message_size + FRAME_HEADERS_SIZE;
+}
+
+/* Why a frame is not for us: the index of a drop counter. */
+enum frame_error {
+	FRAME_OK,
+	FRAME_SHORT,	 /* less than its headers say */
+	FRAME_ETHERTYPE, /* not IPv4 */
+	FRAME_IP,	 /* version, options, fragments, or not UDP */
+	FRAME_PORT,	 /* not our UDP port */
+	FRAME_SEGMENTED, /* in more than one mbuf */
+	FRAME_ERRORS_COUNT,
+};
+
+/*
+ * Finds the datagram in a received frame. Trusts nothing; reads only what the
+ * mbuf holds.
+ */
+static inline enum frame_error
+frame_parse(struct rte_mbuf *m, uint16_t port, uint8_t **data, uint32_t *size)
+{
+	if (m->nb_segs != 1)
+		return FRAME_SEGMENTED;
+	if (m->data_len < FRAME_HEADERS_SIZE)
+		return FRAME_SHORT;
+	uint8_t *at = rte_pktmbuf_mtod(m, uint8_t *);
+	const struct rte_ether_hdr *ether = (const struct rte_ether_hdr *)(const void *)at;
+	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(const void *)(ether + 1);
+	const struct rte_udp_hdr *udp = (const struct rte_udp_hdr *)(const void *)(ip + 1);
+	if (ether->ether_type != rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4))
+		return FRAME_ETHERTYPE;
+	bool fragment = (ip->fragment_offset & rte_cpu_to_be_16(0x3fff)) != 0;
+	if (ip->version_ihl != RTE_IPV4_VHL_DEF || ip->next_proto_id != IPPROTO_UDP || fragment)
+		return FRAME_IP;
+	if (udp->dst_port != rte_cpu_to_be_16(port))
+		return FRAME_PORT;
+	uint32_t datagram_size = rte_be_to_cpu_16(udp->dgram_len);
+	uint32_t ip_size = rte_be_to_cpu_16(ip->total_length);
+	if (datagram_size < sizeof(*udp) || datagram_size + sizeof(*ip) != ip_size ||
+	    ip_size + sizeof(*ether) > m->data_len)
+		return FRAME_SHORT;
+	*data = at + FRAME_HEADERS_SIZE;
+	*size = datagram_size - (uint32_t)sizeof(*udp);
+	return FRAME_OK;
+}
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What /oskr/info and /oskr/stats answer. DPDK's telemetry thread; reads only. */
+#include "lcore/counts.h"
+#include "lcore/report.h"
+
+void
+report_fill_info(void *self, struct telemetry_rows *rows)
+{
+	const struct cluster *c = self;
+	const struct options *o = c->options;
+	telemetry_text(rows, o->mode->name, "protocol");
+	telemetry_number(rows, o->replicas, "n");
+	telemetry_number(rows, o->faults, "f");
+	telemetry_number(rows, o->instances, "instances");
+	telemetry_number(rows, o->clients, "clients");
+	telemetry_number(rows, c->lcores_count, "lcores");
+	telemetry_text(rows, options_app_name(o->app), "app");
+	telemetry_text(rows, options_workload_name(o->workload), "workload");
+	telemetry_text(rows, auth_name(o->auth), "auth");
+	telemetry_text(rows, auth_name(o->request_auth), "request_auth");
+	telemetry_text(rows, auth_name(o->reply_auth), "reply_auth");
+	telemetry_number(rows, memory_plan_total(&c->memory), "memory_bytes");
+}
+
+void
+report_fill_stats(void *self, struct telemetry_rows *rows)
+{
+	const struct cluster *c = self;
+	for (uint32_t i = 0; i < c->lcores_count; i++) {
+		uint64_t busy = 0;
+		uint64_t idle = 0;
+		for (uint32_t j = 0; j < c->loops[i].tasks_count; j++) {
+			busy +=
+			    __atomic_load_n(&c->loops[i].tasks[j].busy_cycles, __ATOMIC_RELAXED);
+			idle +=
+			    __atomic_load_n(&c->loops[i].tasks[j].idle_cycles, __ATOMIC_RELAXED);
+		}
+		telemetry_number(rows, busy, "lcore_%u/busy_cycles", i);
+		telemetry_number(rows, idle, "lcore_%u/idle_cycles", i);
+	}
+	for (uint32_t i = 0; i < c->nodes_count; i++) {
+		struct count_rows list;
+		const struct node *node = &c->nodes[i];
+		uint32_t number = node->is_replica ? i : i - c->replicas_count;
+		counts_all(c, node, &list);
+		for (uint32_t j = 0; j < list.count; j++) {
+			telemetry_number(rows, list.list[j].value, "%s_%u/%s",
+			    node->is_replica ? "replica" : "client", number, list.list[j].name);
+		}
+	}
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signatures one by one, digests and MACs in bursts, on the main lcore alone. */
+#include <stdio.h>
+#include <string.h>
+
+#include "crypto/ecdsa.h"
+#include "crypto/multibuffer.h"
+#include "lcore/signals.h"
+#include "perf/bench.h"
+
+enum {
+	SIGNATURES_COUNT = 64, /* different ones, so that no branch is learnt by heart */
+	JOB_SIZE = 64,	       /* a message's header */
+	BURST_MAX = 64,
+	ERROR_SIZE = 256,
+};
+
+static const uint32_t bursts[] = {1, 4, 16, 64};
+
+/* A scalar between 1 and the group's order; it guards nothing. */
+static const uint8_t secret32[CRYPTO_SECRET_SIZE] = {1, 2, 3, 4, 5, 6, 7, 8};
+
+struct signatures {
+	struct ecdsa ecdsa;
+	struct ecdsa_public key;
+	uint8_t digests32[SIGNATURES_COUNT][32];
+	uint8_t sigs64[SIGNATURES_COUNT][64];
+};
+
+struct jobs {
+	struct multibuffer multibuffer;
+	struct cmac_key cmac_key;
+	struct hmac_key hmac_key;
+	uint32_t burst;
+	uint8_t data[BURST_MAX][JOB_SIZE];
+	uint8_t out32[BURST_MAX][32];
+	struct digest_job digests[BURST_MAX];
+	struct mac_job macs[BURST_MAX];
+	struct hmac_job hmacs[BURST_MAX];
+};
+
+static uint32_t
+sign_round(void *self)
+{
+	struct signatures *s = self;
+	for (uint32_t i = 0; i < SIGNATURES_COUNT; i++)
+		ecdsa_sign(&s->ecdsa, s->digests32[i], s->sigs64[i]);
+	return SIGNATURES_COUNT;
+}
+
+static uint32_t
+verify_round(void *self)
+{
+	struct signatures *s = self;
+	for (uint32_t i = 0; i < SIGNATURES_COUNT; i++) {
+		bool good = ecdsa_verify(&s->ecdsa, &s->key, s->digests32[i], s->sigs64[i]);
+		check(good);
+	}
+	return SIGNATURES_COUNT;
+}
+
+static int
+signatures_run(const struct bench_settings *s, const char *name, uint32_t (*round)(void *self))
+{
+	static struct signatures signatures;
+	uint8_t public33[CRYPTO_PUBLIC_SIZE];
+	int result = ecdsa_open(&signatures.ecdsa, secret32);
+	if (result != 0) {
+		fprintf(stderr, "bench: %s: %s\n", name, strerror(-result));
+		return -1;
+	}
+	ecdsa_own_public(&signatures.ecdsa, public33);
+	bool parsed = ecdsa_parse(&signatures.ecdsa, public33, &signatures.key);
+	check(parsed);
+	for (uint32_t i = 0; i < SIGNATURES_COUNT; i++)
+		memset(signatures.digests32[i], (int)i + 1, sizeof(signatures.digests32[i]));
+	sign_round(&signatures);
+	double ns = bench_ns_per_op(s, round, &signatures);
+	ecdsa_close(&signatures.ecdsa);
+	bench_begin(name);
+	bench_rate(ns);
+	bench_end();
+	return 0;
+}
+
+int
+bench_sign(const struct bench_settings *s)
+{
+	return signatures_run(s, "sign", sign_round);
+}
+
+int
+bench_verify(const struct bench_settings *s)
+{
+	return signatures_run(s, "verify", verify_round);
+}
+
+static uint32_t
+digest_round(void *self)
+{
+	struct jobs *j = self;
+	multibuffer_digest(&j->multibuffer, j->digests, j->burst);
+	return j->burst;
+}
+
+static uint32_t
+cmac_round(void *self)
+{
+	struct jobs *j = self;
+	multibuffer_mac(&j->multibuffer, j->macs, j->burst);
+	return j->burst;
+}
+
+static uint32_t
+hmac_round(void *self)
+{
+	struct jobs *j = self;
+	multibuffer_hmac(&j->multibuffer, j->hmacs, j->burst);
+	return j->burst;
+}
+
+static const struct {
+	const char *name;
+	uint32_t (*round)(void *self);
+} kinds[] = {
+    {"sha256", digest_round},
+    {"aes-cmac", cmac_round},
+    {"hmac-sha256", hmac_round},
+};
+
+static void
+jobs_fill(struct jobs *j)
+{
+	static const uint8_t key32[32] = {9, 8, 7};
+	multibuffer_cmac_key(&j->multibuffer, key32, &j->cmac_key);
+	multibuffer_hmac_key(&j->multibuffer, key32, sizeof(key32), &j->hmac_key);
+	for (uint32_t i = 0; i < BURST_MAX; i++) {
+		memset(j->data[i], (int)i, JOB_SIZE);
+		j->digests[i] = (struct digest_job){
+		    .data = j->data[i], .size = JOB_SIZE, .digest32 = j->out32[i]};
+		j->macs[i] = (struct mac_job){.data = j->data[i],
+		    .key = &j->cmac_key,
+		    .mac16 = j->out32[i],
+		    .size = JOB_SIZE};
+		j->hmacs[i] = (struct hmac_job){.data = j->data[i],
+		    .key = &j->hmac_key,
+		    .mac32 = j->out32[i],
+		    .size = JOB_SIZE};
+	}
+}
+
+int
+bench_crypto(const struct bench_settings *s)
+{
+	static struct jobs jobs;
+	const struct multibuffer_options options = {0};
+	char error[ERROR_SIZE] = "";
+	if (multibuffer_open(&jobs.multibuffer, &options, error) != 0) {
+		fprintf(stderr, "bench: crypto: %s\n", error);
+		return -1;
+	}
+	jobs_fill(&jobs);
+	for (uint32_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		for (uint32_t i = 0; i < sizeof(bursts) / sizeof(bursts[0]); i++) {
+			if (signals_received() != 0)
+				break;
+			jobs.burst = bursts[i];
+			double ns = bench_ns_per_op(s, kinds[k].round, &jobs);
+			bench_begin("crypto");
+			bench_text("job", kinds[k].name);
+			bench_integer("bytes", JOB_SIZE);
+			bench_integer("burst", bursts[i]);
+			bench_rate(ns);
+			bench_end();
+		}
+	}
+	multibuffer_close(&jobs.multibuffer);
+	return 0;
+}

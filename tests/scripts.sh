@@ -1,0 +1,252 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Tests of the scripts themselves, against stand-ins for the measured programs
+# that answer at once: options, results, resuming, interruption, failures.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+case ${1:-} in
+"") ;;
+-h | --help)
+	echo "Usage: tests/scripts.sh"
+	echo "Tests the scripts in deploy/, perf/ and tests/; exit status 1 when one misbehaves."
+	exit 0
+	;;
+*)
+	echo "scripts: unknown option '$1' (-h lists the options)" >&2
+	exit 2
+	;;
+esac
+
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+fake=$place/build
+passed=0
+failed=0
+
+# expect NAME COMMAND...: the command must succeed.
+expect()
+{
+	local name=$1
+	shift
+	if "$@" >"$place/out" 2>"$place/err"; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "scripts: FAILED: $name"
+		sed 's/^/        /' "$place/out" "$place/err"
+	fi
+}
+
+# Exit status STATUS, nothing on stdout, exactly one line on stderr.
+refuses()
+{
+	local status=0
+	"$@" >"$place/refused.out" 2>"$place/refused.err" || status=$?
+	[[ $status == 2 && ! -s $place/refused.out && $(wc -l <"$place/refused.err") == 1 ]] || {
+		echo "exit status $status"
+		cat "$place/refused.out" "$place/refused.err"
+		return 1
+	}
+}
+
+# `!` before a command would hide its failure from errexit.
+fails()
+{
+	if "$@"; then
+		echo "succeeded, but should fail: $*"
+		return 1
+	fi
+}
+
+helps()
+{
+	[[ $("$1" -h 2>"$place/help.err" | wc -l) -ge 2 && ! -s $place/help.err ]]
+}
+
+fake_cluster()
+{
+	cat <<-'END'
+	#!/usr/bin/env python3
+	import json, os, sys, time
+	words = sys.argv[1:]
+	words = words[words.index("--") + 1:] if "--" in words else words
+	if words == ["--modes"]:
+	    print("unreplicated\nunreplicated-signed")
+	    sys.exit(0)
+	value = lambda name: words[words.index(name) + 1]
+	with open(os.environ["FAKE_LOG"], "a") as log:
+	    log.write(" ".join(words) + "\n")
+	if os.environ.get("FAKE_SLEEP"):
+	    time.sleep(float(os.environ["FAKE_SLEEP"]))
+	if os.environ.get("FAKE_FAIL", "-") in words:
+	    sys.exit("oskr-cluster: no memory for the pool")
+	clients = int(value("-t"))
+	rate = 50000.0 if value("-m") == "unreplicated-signed" else 3e6
+	rate = 900000.0 if "batch" in words else rate
+	rate = min(rate, clients * 5e5)
+	figures = {"throughput": rate, "errors": int(os.environ.get("FAKE_ERRORS", "0"))}
+	for name in ("p50_us", "p90_us", "p99_us", "p999_us", "max_us", "mean_us"):
+	    figures[name] = clients * 1e6 / rate
+	json.dump(figures, open(value("--json"), "w"))
+	END
+}
+
+fake_bench()
+{
+	cat <<-'END'
+	#!/usr/bin/env python3
+	import json, sys
+	rate = {"ring-echo": 1e7, "sign": 5e4, "verify": 4e4}[sys.argv[1]]
+	print(json.dumps({"bench": sys.argv[1], "window": 1, "ops_per_s": rate,
+	                  "ns_per_op": 1e9 / rate, "rtt_ns": 1000}))
+	END
+}
+
+sweep_small()
+{
+	perf/sweep.sh --build "$fake" -m unreplicated,unreplicated-signed -t 1,4 --repeats 2 \
+		--seconds 1 --out "$place/sweep" "$@"
+}
+
+sweep_writes_results()
+{
+	: >"$FAKE_LOG"
+	sweep_small
+	[[ $(wc -l <"$FAKE_LOG") == 8 && $(wc -l <"$place/sweep/sweep.csv") == 5 ]]
+	[[ $(find "$place/sweep/runs" -name '*.json' | wc -l) == 8 ]]
+	grep -q '<svg' "$place/sweep/curve.svg"
+	[[ -s $place/sweep/curve.png ]]
+	python3 -B -m json.tool "$place/sweep/sweep.json" >/dev/null
+}
+
+sweep_resumes()
+{
+	: >"$FAKE_LOG"
+	rm "$(find "$place/sweep/runs" -name '*signed-t4*-2.json')"
+	sweep_small
+	[[ $(cat "$FAKE_LOG") == "-m unreplicated-signed -t 4 "* && $(wc -l <"$FAKE_LOG") == 1 ]]
+}
+
+sweep_runs_another_command_anew()
+{
+	: >"$FAKE_LOG"
+	sweep_small -- --app kv
+	[[ $(grep -c -- '--app kv' "$FAKE_LOG") == 8 ]]
+}
+
+sweep_fresh_runs_all()
+{
+	: >"$FAKE_LOG"
+	sweep_small --fresh
+	[[ $(wc -l <"$FAKE_LOG") == 8 ]]
+}
+
+sweep_takes_rates()
+{
+	: >"$FAKE_LOG"
+	perf/sweep.sh --build "$fake" -m 'unreplicated --reply-auth batch' --rates 1000,2000 \
+		--repeats 1 --seconds 1 --out "$place/rates"
+	grep -q -- '--reply-auth batch -t 256 --rate 2000' "$FAKE_LOG"
+}
+
+# Interrupted in its second run: says so, keeps the first, leaves no child.
+sweep_stops_cleanly()
+{
+	local status=0 child
+	: >"$FAKE_LOG"
+	FAKE_SLEEP=1 perf/sweep.sh --build "$fake" -m unreplicated -t 1,2,3 --repeats 1 \
+		--seconds 1 --out "$place/stopped" &
+	child=$!
+	while (($(wc -l <"$FAKE_LOG") < 2)); do
+		kill -0 "$child"
+		sleep 0.1
+	done
+	kill -INT "$child"
+	wait "$child" || status=$?
+	[[ $status == 130 && $(find "$place/stopped/runs" -name '*.json' | wc -l) == 1 ]]
+	fails grep -las "$fake/oskr-cluster" /proc/[0-9]*/cmdline
+}
+
+sweep_tells_failures()
+{
+	local status=0
+	FAKE_FAIL=unreplicated-signed sweep_small --fresh 2>"$place/told" || status=$?
+	[[ $status == 1 && $(grep -c 'no memory for the pool' "$place/told") == 4 ]]
+	grep -q '4 of 8 runs failed' "$place/told"
+}
+
+ratio_judges()
+{
+	perf/ratio.sh --build "$fake" --repeats 1 --seconds 1 --json "$place/ratio.json" \
+		>"$place/ratio"
+	# Fakes: 3 M of 10 M; 50 K of the tighter 40 K; 900 K of 50 K; 2 us of 1 us.
+	python3 -B - "$place/ratio.json" <<-'END'
+	import json, sys
+	ratios = {r["key"]: r for r in json.load(open(sys.argv[1]))["ratios"]}
+	shown = {key: (round(r["ratio"], 3), r["holds"]) for key, r in ratios.items()}
+	assert shown == {"mac": (0.3, True), "none": (0.3, False), "signed": (1.25, True),
+	                 "batch": (18.0, True), "latency": (2.0, True)}, shown
+	assert ratios["signed"]["bound_of"] == "verify"
+	END
+	grep -q 'at least 0.35: MISSED' "$place/ratio"
+	fails perf/ratio.sh --build "$fake" --repeats 1 --seconds 1 --strict
+}
+
+report_is_whole()
+{
+	python3 -B deploy/report.py --build "$fake" --report "$place/report" --smoke
+	python3 -B -m json.tool "$place/report/results.json" >/dev/null
+	grep -q '<svg' "$place/report/index.html"
+	# Self-contained: nothing is fetched.
+	fails grep -qE '(src|href)="?(https?:|/|\.)|@import|url\(http' "$place/report/index.html"
+	fails grep -qi 'pbft' "$place/report/index.html"
+}
+
+report_tells_failures()
+{
+	FAKE_FAIL=unreplicated-signed fails python3 -B deploy/report.py --build "$fake" \
+		--report "$place/report" --smoke
+	grep -q 'no memory for the pool' "$place/report/index.html"
+}
+
+report_tells_wrong_answers()
+{
+	FAKE_ERRORS=3 fails python3 -B deploy/report.py --build "$fake" \
+		--report "$place/report" --smoke
+}
+
+setup_is_repeatable()
+{
+	deploy/setup.sh --check
+}
+
+export FAKE_LOG=$place/log
+mkdir -p "$fake/perf"
+fake_cluster >"$fake/oskr-cluster"
+fake_bench >"$fake/perf/bench"
+chmod +x "$fake/oskr-cluster" "$fake/perf/bench"
+
+for script in deploy/setup.sh deploy/quickstart.sh perf/sweep.sh perf/ratio.sh tests/run.sh \
+	tests/tidy.sh; do
+	expect "$script -h" helps "$script"
+	expect "$script refuses an unknown option" refuses "$script" --no-such-option
+done
+expect "quickstart refuses a missing folder" refuses deploy/quickstart.sh --build
+expect "sweep refuses no mode" refuses perf/sweep.sh
+expect "sweep refuses a bad count" refuses perf/sweep.sh -m unreplicated -t 0
+expect "sweep refuses two counts with rates" refuses perf/sweep.sh -m a -t 1,2 --rates 5
+expect "sweep refuses a build that is not there" refuses perf/sweep.sh -m a --build "$place"
+expect "ratio refuses no repeats" refuses perf/ratio.sh --repeats 0
+# A function in `expect` runs without errexit, so each story is a shell of its own.
+for story in sweep_writes_results sweep_resumes sweep_runs_another_command_anew \
+	sweep_fresh_runs_all sweep_takes_rates sweep_stops_cleanly sweep_tells_failures \
+	ratio_judges report_is_whole report_tells_failures report_tells_wrong_answers \
+	setup_is_repeatable; do
+	export -f fails sweep_small "${story?}"
+	expect "$story" env place="$place" fake="$fake" bash -euo pipefail -c "$story"
+done
+
+echo "scripts: $passed of $((passed + failed)) tests passed"
+((failed == 0))

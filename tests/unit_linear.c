@@ -1,0 +1,953 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Histories, the search, the witness and oskr-linear: hand-made stories, and
+ * thousands of random ones judged again by checkers that try everything on real
+ * bytes. The program is included with its main renamed, so that its exit status
+ * is tested without a second process.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define main oskr_linear_main
+#include "sim/linear_main.c"
+#undef main
+
+#include "unit.h"
+
+/* ---- One line of a story ------------------------------------------------ */
+
+/* Values are short texts. NULL stands for "not used", and where a get returns
+ * it, for NOT_FOUND. */
+struct line {
+	enum history_kind kind;
+	const char *written;
+	const char *seen;
+	enum history_status status;
+	uint64_t invoke_ns;
+	uint64_t response_ns;
+	uint64_t seq;
+	const char *key; /* NULL: "k" */
+};
+
+#define NEVER HISTORY_PENDING
+
+enum { LINES_MAX = 9 };
+
+static struct history_value
+value_of_text(const char *text)
+{
+	return text == NULL ? (struct history_value){0} : history_value_of(text, strlen(text));
+}
+
+/* Makes the history of the lines up to the first one without times. */
+static void
+history_of_lines(struct history *h, const struct line *lines, size_t count)
+{
+	history_init(h, 1000);
+	for (size_t i = 0; i < count && lines[i].response_ns != 0; i++) {
+		const struct line *line = &lines[i];
+		const char *key = line->key != NULL ? line->key : "k";
+		struct history_op op = {
+		    .kind = (uint8_t)line->kind,
+		    .status = (uint8_t)line->status,
+		    .written = value_of_text(line->written),
+		    .seen = value_of_text(line->seen),
+		    .invoke_ns = line->invoke_ns,
+		    .response_ns = line->response_ns,
+		    .seq = line->seq,
+		    .client = (uint32_t)i,
+		    .request = 1,
+		};
+		CU_ASSERT_EQUAL_FATAL(history_add(h, &op, key, strlen(key)), 0);
+	}
+}
+
+static enum linear_verdict
+search_verdict(const struct history *h)
+{
+	struct linear_limits limits = LINEAR_LIMITS_DEFAULT;
+	struct linear_report report;
+	CU_ASSERT_EQUAL_FATAL(linear_check(h, &limits, &report), 0);
+	return report.verdict;
+}
+
+static struct witness_report
+witness_report_of(const struct history *h)
+{
+	struct witness_report report;
+	CU_ASSERT_EQUAL_FATAL(witness_check(h, &report), 0);
+	return report;
+}
+
+#define PUT(v, from, to)                                            \
+	{                                                           \
+		HISTORY_PUT, v, NULL, HISTORY_OK, from, to, 0, NULL \
+	}
+#define APPEND(v, from, to)                                            \
+	{                                                              \
+		HISTORY_APPEND, v, NULL, HISTORY_OK, from, to, 0, NULL \
+	}
+#define GET(v, from, to)                                            \
+	{                                                           \
+		HISTORY_GET, NULL, v, HISTORY_OK, from, to, 0, NULL \
+	}
+#define GET_NONE(from, to)                                                    \
+	{                                                                     \
+		HISTORY_GET, NULL, NULL, HISTORY_NOT_FOUND, from, to, 0, NULL \
+	}
+#define DELETE(from, to)                                                  \
+	{                                                                 \
+		HISTORY_DELETE, NULL, NULL, HISTORY_OK, from, to, 0, NULL \
+	}
+#define DELETE_NONE(from, to)                                                    \
+	{                                                                        \
+		HISTORY_DELETE, NULL, NULL, HISTORY_NOT_FOUND, from, to, 0, NULL \
+	}
+#define CAS(e, v, from, to)                                      \
+	{                                                        \
+		HISTORY_CAS, v, e, HISTORY_OK, from, to, 0, NULL \
+	}
+#define CAS_OTHER(e, v, from, to)                                      \
+	{                                                              \
+		HISTORY_CAS, v, e, HISTORY_MISMATCH, from, to, 0, NULL \
+	}
+#define CAS_NONE(e, v, from, to)                                        \
+	{                                                               \
+		HISTORY_CAS, v, e, HISTORY_NOT_FOUND, from, to, 0, NULL \
+	}
+#define LOST(kind, v, e, from)                                    \
+	{                                                         \
+		kind, v, e, HISTORY_UNKNOWN, from, NEVER, 0, NULL \
+	}
+
+struct story {
+	const char *name;
+	enum linear_verdict verdict;
+	struct line lines[LINES_MAX];
+};
+
+static const struct story stories_by_hand[] = {
+    {"nothing at all", LINEAR_PASS, {{0}}},
+    {"one after the other", LINEAR_PASS,
+	{PUT("a", 1, 2), GET("a", 3, 4), DELETE(5, 6), GET_NONE(7, 8)}},
+    {"a get may see a put that runs", LINEAR_PASS,
+	{PUT("a", 1, 9), GET("a", 2, 3), GET("a", 4, 5)}},
+    {"a get may miss a put that runs", LINEAR_PASS,
+	{PUT("a", 1, 9), GET_NONE(2, 3), GET("a", 4, 5)}},
+    {"answered as the other is asked: concurrent", LINEAR_PASS, {PUT("a", 1, 5), GET_NONE(5, 6)}},
+    {"append creates, then extends", LINEAR_PASS,
+	{APPEND("a", 1, 2), APPEND("b", 3, 4), GET("ab", 5, 6)}},
+    {"two appends in the other order", LINEAR_PASS,
+	{APPEND("a", 1, 5), APPEND("b", 2, 4), GET("ba", 6, 7)}},
+    {"a lost put took effect late", LINEAR_PASS,
+	{PUT("a", 1, 2), LOST(HISTORY_PUT, "b", NULL, 3), GET("a", 4, 5), GET("b", 6, 7)}},
+    {"a lost put never took effect", LINEAR_PASS,
+	{PUT("a", 1, 2), LOST(HISTORY_PUT, "b", NULL, 3), GET("a", 4, 5)}},
+    {"a lost delete took effect", LINEAR_PASS,
+	{PUT("a", 1, 2), LOST(HISTORY_DELETE, NULL, NULL, 3), CAS_NONE("a", "b", 4, 5)}},
+    {"a lost cas took effect", LINEAR_PASS,
+	{PUT("a", 1, 2), LOST(HISTORY_CAS, "b", "a", 3), CAS("b", "c", 4, 5), GET("c", 6, 7)}},
+    {"a lost append took effect", LINEAR_PASS,
+	{PUT("a", 1, 2), LOST(HISTORY_APPEND, "b", NULL, 3), GET("a", 4, 5), GET("ab", 6, 7)}},
+    {"a lost get says nothing", LINEAR_PASS,
+	{LOST(HISTORY_GET, NULL, NULL, 1), PUT("a", 2, 3), GET("a", 4, 5)}},
+    {"of two cas one wins", LINEAR_PASS,
+	{PUT("a", 1, 2), CAS("a", "b", 3, 6), CAS_OTHER("a", "c", 3, 6), GET("b", 7, 8)}},
+    {"equal values written twice", LINEAR_PASS,
+	{PUT("a", 1, 2), PUT("b", 3, 9), GET("a", 4, 5), PUT("a", 6, 20), GET("b", 10, 11),
+	    GET("a", 12, 13)}},
+    {"cas to the same value", LINEAR_PASS, {PUT("a", 1, 2), CAS("a", "a", 3, 4), GET("a", 5, 6)}},
+    {"an append that adds nothing", LINEAR_PASS, {APPEND("", 1, 2), GET("", 3, 4), DELETE(5, 6)}},
+    {"an append makes a needed value again", LINEAR_PASS,
+	{PUT("ab", 1, 2), PUT("a", 3, 20), GET("a", 4, 5), APPEND("b", 3, 20), GET("ab", 6, 7)}},
+
+    {"get: a value of before", LINEAR_VIOLATION, {PUT("a", 1, 2), PUT("b", 3, 4), GET("a", 5, 6)}},
+    {"get: a value of later", LINEAR_VIOLATION, {GET("a", 1, 2), PUT("a", 3, 4)}},
+    {"get: a value of nobody", LINEAR_VIOLATION, {PUT("a", 1, 2), GET("b", 3, 4)}},
+    {"get: nothing where something is", LINEAR_VIOLATION, {PUT("a", 1, 2), GET_NONE(3, 4)}},
+    {"get: new, then old again", LINEAR_VIOLATION,
+	{PUT("a", 1, 2), PUT("b", 3, 20), GET("b", 4, 5), GET("a", 6, 7)}},
+    {"get: two readers, two orders", LINEAR_VIOLATION,
+	{PUT("a", 1, 20), PUT("b", 1, 20), GET("a", 2, 3), GET("b", 4, 5), GET("a", 6, 7)}},
+    {"put: lost", LINEAR_VIOLATION,
+	{PUT("a", 1, 2), GET("a", 3, 4), PUT("b", 5, 6), GET("a", 7, 8)}},
+    {"put: applied again after a later one", LINEAR_VIOLATION,
+	{PUT("a", 1, 2), PUT("b", 3, 4), GET("b", 5, 6), GET("a", 7, 8)}},
+    {"delete: undone", LINEAR_VIOLATION, {PUT("a", 1, 2), DELETE(3, 4), GET("a", 5, 6)}},
+    {"delete: twice", LINEAR_VIOLATION, {PUT("a", 1, 2), DELETE(3, 6), DELETE(3, 6)}},
+    {"delete: of nothing", LINEAR_VIOLATION, {DELETE(1, 2), PUT("a", 3, 4)}},
+    {"delete: did not find what is there", LINEAR_VIOLATION, {PUT("a", 1, 2), DELETE_NONE(3, 4)}},
+    {"cas: both win", LINEAR_VIOLATION, {PUT("a", 1, 2), CAS("a", "b", 3, 6), CAS("a", "c", 3, 6)}},
+    {"cas: wins against another value", LINEAR_VIOLATION, {PUT("a", 1, 2), CAS("b", "c", 3, 4)}},
+    {"cas: loses against the same value", LINEAR_VIOLATION,
+	{PUT("a", 1, 2), CAS_OTHER("a", "c", 3, 4)}},
+    {"cas: found nothing where something is", LINEAR_VIOLATION,
+	{PUT("a", 1, 2), CAS_NONE("a", "c", 3, 4)}},
+    {"cas: lost, but wrote", LINEAR_VIOLATION,
+	{PUT("a", 1, 2), CAS_OTHER("x", "c", 3, 4), GET("c", 5, 6)}},
+    {"append: lost", LINEAR_VIOLATION,
+	{APPEND("a", 1, 2), APPEND("b", 3, 4), APPEND("c", 5, 6), GET("ac", 7, 8)}},
+    {"append: twice", LINEAR_VIOLATION, {APPEND("a", 1, 2), APPEND("b", 3, 4), GET("abb", 5, 6)}},
+    {"append: in the wrong order", LINEAR_VIOLATION,
+	{APPEND("a", 1, 2), APPEND("b", 3, 4), GET("ba", 5, 6)}},
+    {"append: twice, once unanswered", LINEAR_VIOLATION,
+	{PUT("a", 1, 2), LOST(HISTORY_APPEND, "b", NULL, 3), GET("abb", 4, 5)}},
+    {"lost put: seen, then unseen", LINEAR_VIOLATION,
+	{PUT("a", 1, 2), LOST(HISTORY_PUT, "b", NULL, 3), GET("b", 4, 5), GET("a", 6, 7)}},
+    {"lost put: seen before it was asked", LINEAR_VIOLATION,
+	{GET("b", 1, 2), LOST(HISTORY_PUT, "b", NULL, 3)}},
+    {"lost cas: against its condition", LINEAR_VIOLATION,
+	{PUT("a", 1, 2), LOST(HISTORY_CAS, "c", "b", 3), GET("c", 4, 5)}},
+    {"one bad key among good ones", LINEAR_VIOLATION,
+	{PUT("a", 1, 2), GET("a", 3, 4), {HISTORY_PUT, "x", NULL, HISTORY_OK, 1, 2, 0, "other"},
+	    {HISTORY_GET, NULL, NULL, HISTORY_NOT_FOUND, 3, 4, 0, "other"}}},
+};
+
+static void
+search_judges_stories(void)
+{
+	size_t count = sizeof(stories_by_hand) / sizeof(stories_by_hand[0]);
+	for (size_t i = 0; i < count; i++) {
+		struct history h;
+		history_of_lines(&h, stories_by_hand[i].lines, LINES_MAX);
+		enum linear_verdict verdict = search_verdict(&h);
+		if (verdict != stories_by_hand[i].verdict)
+			printf("\n    wrong: %s\n", stories_by_hand[i].name);
+		CU_ASSERT_EQUAL(verdict, stories_by_hand[i].verdict);
+		history_free(&h);
+	}
+}
+
+/* The evidence names the key, the blocked operation, and what came before. */
+static void
+search_shows_evidence(void)
+{
+	const struct line lines[] = {PUT("a", 1, 2), PUT("b", 3, 4), GET("a", 5, 6), GET("b", 7, 8),
+	    {HISTORY_PUT, "x", NULL, HISTORY_OK, 1, 2, 0, "other"}};
+	struct history h;
+	history_of_lines(&h, lines, 5);
+	struct linear_limits limits = LINEAR_LIMITS_DEFAULT;
+	struct linear_report report;
+	CU_ASSERT_EQUAL(linear_check(&h, &limits, &report), 0);
+	CU_ASSERT_EQUAL_FATAL(report.verdict, LINEAR_VIOLATION);
+	CU_ASSERT_EQUAL(report.evidence.key, 0);
+	CU_ASSERT_EQUAL(report.evidence.total_count, 4);
+	CU_ASSERT(report.evidence.blocked == 1 || report.evidence.blocked == 2);
+	CU_ASSERT(report.evidence.last_count >= 1);
+	CU_ASSERT_EQUAL(report.evidence.last[0], 0);
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+	linear_print(out, &h, &report.evidence);
+	fclose(out);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "key \"k\": of 4 operations at most"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "  > ["));
+	free(text);
+	history_free(&h);
+}
+
+/* ---- Against checkers that try everything ------------------------------- */
+
+/* A key's value as bytes: shares nothing with the model under test. */
+struct text_value {
+	bool exists;
+	char text[64];
+};
+
+static enum history_status
+text_execute(struct text_value *value, const struct line *line)
+{
+	bool same = value->exists && line->seen != NULL && strcmp(value->text, line->seen) == 0;
+	bool existed = value->exists;
+	switch (line->kind) {
+	case HISTORY_PUT:
+		strcpy(value->text, line->written);
+		value->exists = true;
+		return HISTORY_OK;
+	case HISTORY_APPEND:
+		strcat(value->text, line->written);
+		value->exists = true;
+		return HISTORY_OK;
+	case HISTORY_DELETE:
+		*value = (struct text_value){0};
+		return existed ? HISTORY_OK : HISTORY_NOT_FOUND;
+	case HISTORY_CAS:
+		if (same)
+			strcpy(value->text, line->written);
+		return same ? HISTORY_OK : existed ? HISTORY_MISMATCH : HISTORY_NOT_FOUND;
+	default:
+		return existed ? HISTORY_OK : HISTORY_NOT_FOUND;
+	}
+}
+
+/* Executes a line; false if it was told something else. */
+static bool
+text_agrees(struct text_value *value, const struct line *line)
+{
+	struct text_value before = *value;
+	enum history_status status = text_execute(value, line);
+	if (line->response_ns == NEVER)
+		return true;
+	if (status != line->status)
+		return false;
+	return line->kind != HISTORY_GET || !before.exists || strcmp(before.text, line->seen) == 0;
+}
+
+/* Tries every order; `done` has a bit for each line taken. */
+static bool
+brute_force(const struct line *lines, size_t count, unsigned int done, struct text_value value)
+{
+	bool all_answered = true;
+	for (size_t i = 0; i < count; i++)
+		all_answered &= (done >> i & 1) != 0 || lines[i].response_ns == NEVER;
+	if (all_answered)
+		return true;
+	for (size_t i = 0; i < count; i++) {
+		bool first = (done >> i & 1) == 0;
+		for (size_t j = 0; j < count; j++)
+			first &= (done >> j & 1) != 0 || lines[j].response_ns >= lines[i].invoke_ns;
+		struct text_value after = value;
+		if (first && text_agrees(&after, &lines[i]) &&
+		    brute_force(lines, count, done | 1U << i, after))
+			return true;
+	}
+	return false;
+}
+
+/* Replays by position and compares every pair of times. */
+static bool
+brute_witness(const struct line *lines, size_t count)
+{
+	struct text_value value = {0};
+	bool good = true;
+	for (size_t seq = 1; seq <= count; seq++) {
+		for (size_t i = 0; i < count; i++) {
+			if (lines[i].seq == seq)
+				good &= text_agrees(&value, &lines[i]);
+		}
+	}
+	for (size_t i = 0; i < count; i++) {
+		for (size_t j = 0; j < count; j++)
+			good &= lines[i].response_ns >= lines[j].invoke_ns ||
+				lines[i].seq < lines[j].seq;
+	}
+	return good;
+}
+
+static uint64_t random_state;
+
+static uint64_t
+draw(uint64_t bound)
+{
+	struct generator g = {.random = random_state};
+	uint64_t number = random_below(&g, bound);
+	random_state = g.random;
+	return number;
+}
+
+/* What a get returned is kept here, as lines hold pointers only. */
+static char texts_seen[LINES_MAX][64];
+
+/* Changes what a line was told, or when. */
+static void
+change_line(struct line *line)
+{
+	static const char *const texts[] = {"a", "b", "ab", "", "ba"};
+	if (line->response_ns == NEVER)
+		return;
+	if (line->kind == HISTORY_GET) {
+		line->status = draw(3) == 0 ? HISTORY_NOT_FOUND : HISTORY_OK;
+		line->seen = line->status == HISTORY_OK ? texts[draw(5)] : NULL;
+	} else if (line->kind == HISTORY_DELETE) {
+		line->status = draw(2) == 0 ? HISTORY_OK : HISTORY_NOT_FOUND;
+	} else if (line->kind == HISTORY_CAS) {
+		line->status = (enum history_status)(HISTORY_OK + draw(3));
+	} else {
+		line->invoke_ns += 3;
+		line->response_ns += 3;
+	}
+}
+
+/* Lines that a right service may have answered, one of them perhaps changed
+ * afterwards. Times from a small range, so that many are equal. */
+static size_t
+random_lines(struct line *lines)
+{
+	static const char *const texts[] = {"a", "b", "ab", "", "ba"};
+	size_t count = 1 + draw(7);
+	struct text_value value = {0};
+	uint64_t spread_ns = 1 + draw(6);
+	uint64_t step_ns = 8;
+	for (size_t i = 0; i < count; i++) {
+		struct line *line = &lines[i];
+		*line = (struct line){.kind = (enum history_kind)draw(HISTORY_SCAN), .seq = i + 1};
+		bool writes = line->kind == HISTORY_PUT || line->kind == HISTORY_APPEND ||
+			      line->kind == HISTORY_CAS;
+		line->written = writes ? texts[draw(5)] : NULL;
+		line->seen = line->kind == HISTORY_CAS ? texts[draw(3)] : NULL;
+		step_ns += draw(4);
+		line->invoke_ns = step_ns - draw(spread_ns);
+		line->response_ns = draw(8) == 0 ? NEVER : step_ns + draw(spread_ns);
+		bool pending = line->response_ns == NEVER;
+		if (line->kind == HISTORY_GET && value.exists && !pending)
+			line->seen = strcpy(texts_seen[i], value.text);
+		if (!pending || draw(2) == 0)
+			line->status = text_execute(&value, line);
+		if (pending)
+			line->status = HISTORY_UNKNOWN;
+	}
+	for (uint64_t changes = draw(4); changes > 0; changes--)
+		change_line(&lines[draw(count)]);
+	return count;
+}
+
+enum { RANDOM_HISTORIES_COUNT = 40000 };
+
+static void
+search_agrees_with_brute_force(void)
+{
+	size_t passed = 0;
+	size_t refused = 0;
+	random_state = 7;
+	for (size_t i = 0; i < RANDOM_HISTORIES_COUNT; i++) {
+		struct line lines[LINES_MAX] = {0};
+		size_t count = random_lines(lines);
+		bool good = brute_force(lines, count, 0, (struct text_value){0});
+		struct history h;
+		history_of_lines(&h, lines, count);
+		enum linear_verdict verdict = search_verdict(&h);
+		if (verdict != (good ? LINEAR_PASS : LINEAR_VIOLATION))
+			printf("\n    history %zu: brute force says %d\n", i, good);
+		CU_ASSERT_EQUAL_FATAL(verdict, good ? LINEAR_PASS : LINEAR_VIOLATION);
+		passed += good;
+		refused += !good;
+		history_free(&h);
+	}
+	printf("%zu passed, %zu refused ", passed, refused);
+	CU_ASSERT(passed > RANDOM_HISTORIES_COUNT / 10);
+	CU_ASSERT(refused > RANDOM_HISTORIES_COUNT / 10);
+}
+
+static void
+witness_agrees_with_brute_force(void)
+{
+	size_t passed = 0;
+	size_t refused = 0;
+	random_state = 8;
+	for (size_t i = 0; i < RANDOM_HISTORIES_COUNT; i++) {
+		struct line lines[LINES_MAX] = {0};
+		size_t count = random_lines(lines);
+		struct history h;
+		history_of_lines(&h, lines, count);
+		bool good = brute_witness(lines, count);
+		enum witness_verdict verdict = witness_report_of(&h).verdict;
+		CU_ASSERT_EQUAL_FATAL(verdict, good ? WITNESS_PASS : WITNESS_VIOLATION);
+		/* An order that the service names is an order. */
+		if (good)
+			CU_ASSERT_EQUAL(search_verdict(&h), LINEAR_PASS);
+		passed += good;
+		refused += !good;
+		history_free(&h);
+	}
+	printf("%zu passed, %zu refused ", passed, refused);
+	CU_ASSERT(passed > RANDOM_HISTORIES_COUNT / 10);
+	CU_ASSERT(refused > RANDOM_HISTORIES_COUNT / 10);
+}
+
+/* ---- Limits ------------------------------------------------------------- */
+
+/* A search without room says so, for good and for bad histories. */
+static void
+search_gives_up_within_limits(void)
+{
+	for (int bad = 0; bad < 2; bad++) {
+		struct options options = {.generate = 20000,
+		    .seed = 3,
+		    .keys = 1,
+		    .clients = 24,
+		    .violation = bad ? VIOLATION_STALE_READ : VIOLATION_NONE};
+		struct history h;
+		history_init(&h, HISTORY_OPS_MAX);
+		CU_ASSERT_EQUAL_FATAL(generate(&h, &options), 0);
+		struct linear_report report;
+		struct linear_limits few_steps = {.cache_bytes_max = 1 << 30, .steps_max = 5000};
+		CU_ASSERT_EQUAL(linear_check(&h, &few_steps, &report), 0);
+		CU_ASSERT_EQUAL(report.verdict, LINEAR_GAVE_UP);
+		CU_ASSERT(report.steps < 5000 + 2 * 24);
+		struct linear_limits no_memory = {.cache_bytes_max = 1, .steps_max = UINT64_MAX};
+		CU_ASSERT_EQUAL(linear_check(&h, &no_memory, &report), 0);
+		CU_ASSERT_EQUAL(report.verdict, LINEAR_GAVE_UP);
+		CU_ASSERT_EQUAL(report.keys_gave_up, 1);
+		CU_ASSERT(report.cache_bytes_peak <= 1024 * 16);
+		history_free(&h);
+	}
+}
+
+/* ---- The witness -------------------------------------------------------- */
+
+static void
+witness_finds_twice(void)
+{
+	struct line lines[] = {PUT("a", 1, 2), PUT("b", 3, 4)};
+	lines[0].seq = 1;
+	lines[1].seq = 1;
+	struct history h;
+	history_of_lines(&h, lines, 2);
+	struct witness_report report = witness_report_of(&h);
+	CU_ASSERT_EQUAL(report.verdict, WITNESS_VIOLATION);
+	CU_ASSERT_EQUAL(report.fault, WITNESS_FAULT_SEQ_TWICE);
+	h.ops[1].seq = 2;
+	CU_ASSERT_EQUAL(witness_report_of(&h).verdict, WITNESS_PASS);
+	h.ops[1].client = h.ops[0].client;
+	report = witness_report_of(&h);
+	CU_ASSERT_EQUAL(report.verdict, WITNESS_VIOLATION);
+	CU_ASSERT_EQUAL(report.fault, WITNESS_FAULT_CLIENT_TWICE);
+	/* Numbers that are not known cannot be the same. */
+	h.ops[0].request = h.ops[1].request = 0;
+	CU_ASSERT_EQUAL(witness_report_of(&h).verdict, WITNESS_PASS);
+	history_free(&h);
+}
+
+static void
+witness_keeps_real_time(void)
+{
+	struct line lines[] = {PUT("a", 1, 2), PUT("b", 3, 4), PUT("c", 1, 9)};
+	lines[0].seq = 2;
+	lines[1].seq = 1;
+	lines[2].seq = 3;
+	struct history h;
+	history_of_lines(&h, lines, 3);
+	struct witness_report report = witness_report_of(&h);
+	CU_ASSERT_EQUAL(report.fault, WITNESS_FAULT_TIME);
+	CU_ASSERT_EQUAL(report.first, 0);
+	CU_ASSERT_EQUAL(report.second, 1);
+	/* Answered in the very moment that the other is asked: either order. */
+	h.ops[0].response_ns = 3;
+	CU_ASSERT_EQUAL(witness_report_of(&h).verdict, WITNESS_PASS);
+	history_free(&h);
+}
+
+/* Without a position, nothing is proved: neither pass nor violation. */
+static void
+witness_leaves_open(void)
+{
+	struct line lines[] = {
+	    PUT("a", 1, 2), LOST(HISTORY_PUT, "b", NULL, 3), GET("b", 4, 5), GET("c", 6, 7)};
+	for (size_t i = 0; i < 4; i++)
+		lines[i].seq = i + 1;
+	struct history h;
+	history_of_lines(&h, lines, 3);
+	CU_ASSERT_EQUAL(witness_report_of(&h).verdict, WITNESS_PASS);
+	h.ops[1].seq = 0;
+	struct witness_report report = witness_report_of(&h);
+	CU_ASSERT_EQUAL(report.verdict, WITNESS_GAVE_UP);
+	CU_ASSERT_EQUAL(report.unjudged, 1);
+	h.ops[2].seen = h.ops[0].written;
+	CU_ASSERT_EQUAL(witness_report_of(&h).verdict, WITNESS_PASS);
+	h.ops[2].seq = 0;
+	CU_ASSERT_EQUAL(witness_report_of(&h).verdict, WITNESS_GAVE_UP);
+	history_free(&h);
+	history_of_lines(&h, lines, 4);
+	report = witness_report_of(&h);
+	CU_ASSERT_EQUAL(report.fault, WITNESS_FAULT_RESULT);
+	CU_ASSERT_EQUAL(report.first, 3);
+	history_free(&h);
+}
+
+/* Rows come in the order of the keys' bytes, whatever order they came in. */
+static void
+witness_replays_scans(void)
+{
+	struct history h;
+	history_init(&h, 100);
+	static const char *const keys[] = {"b", "ab", "a", "c"};
+	for (size_t i = 0; i < 4; i++) {
+		struct history_op op = {.kind = HISTORY_PUT,
+		    .status = HISTORY_OK,
+		    .written = value_of_text(keys[i]),
+		    .invoke_ns = i,
+		    .response_ns = i,
+		    .seq = i + 1};
+		CU_ASSERT_EQUAL_FATAL(history_add(&h, &op, keys[i], strlen(keys[i])), 0);
+	}
+	struct history_op gone = {.kind = HISTORY_DELETE,
+	    .status = HISTORY_OK,
+	    .invoke_ns = 4,
+	    .response_ns = 5,
+	    .seq = 5};
+	CU_ASSERT_EQUAL_FATAL(history_add(&h, &gone, "b", 1), 0);
+	struct history_op scan = {.kind = HISTORY_SCAN,
+	    .status = HISTORY_OK,
+	    .limit = 2,
+	    .invoke_ns = 6,
+	    .response_ns = 7,
+	    .seq = 6};
+	scan.seen = history_scan_added(scan.seen, value_of_text("ab"), value_of_text("ab"));
+	scan.seen = history_scan_added(scan.seen, value_of_text("c"), value_of_text("c"));
+	CU_ASSERT_EQUAL_FATAL(history_add(&h, &scan, "aa", 2), 0);
+	struct history_value rows =
+	    history_scan_added((struct history_value){0}, value_of_text("a"), value_of_text("a"));
+	rows = history_scan_added(rows, value_of_text("ab"), value_of_text("ab"));
+	scan.seq = 8;
+	scan.seen = rows;
+	CU_ASSERT_EQUAL_FATAL(history_add(&h, &scan, "", 0), 0);
+	CU_ASSERT_EQUAL(witness_report_of(&h).verdict, WITNESS_PASS);
+	h.ops[5].limit = 1;
+	CU_ASSERT_EQUAL(witness_report_of(&h).fault, WITNESS_FAULT_RESULT);
+	h.ops[5].limit = 3;
+	CU_ASSERT_EQUAL(witness_report_of(&h).verdict, WITNESS_PASS);
+	h.ops[4].seq = 7;
+	CU_ASSERT_EQUAL(witness_report_of(&h).verdict, WITNESS_VIOLATION);
+	history_free(&h);
+}
+
+/* ---- The model and the file --------------------------------------------- */
+
+/* Hashes byte by byte, with the plain remainder of the division. */
+static uint64_t
+hash_plainly(const uint8_t *bytes, size_t size)
+{
+	unsigned long long prime = (1ULL << 61) - 1;
+	__extension__ unsigned __int128 hash = 0;
+	for (size_t i = 0; i < size; i++)
+		hash = (hash * 0x0f1d3a5c7e9b2461ULL + bytes[i] + 1U) % prime;
+	return (uint64_t)hash;
+}
+
+static void
+value_joins_anywhere(void)
+{
+	uint8_t bytes[300];
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i < 20 ? 0 : i < 40 ? 255 : i * 7);
+	for (size_t size = 0; size <= sizeof(bytes); size++)
+		CU_ASSERT_EQUAL(history_value_of(bytes, size).hash, hash_plainly(bytes, size));
+	struct history_value whole = history_value_of(bytes, sizeof(bytes));
+	for (size_t cut = 0; cut <= sizeof(bytes); cut++) {
+		struct history_value joined = history_value_joined(history_value_of(bytes, cut),
+		    history_value_of(bytes + cut, sizeof(bytes) - cut));
+		CU_ASSERT(history_value_equal(joined, whole));
+	}
+	/* A sum that is the prime itself counts as zero. */
+	struct history_value rest = {.hash = 0, .size = 3};
+	rest.hash = ((UINT64_C(1) << 61) - 1) - history_value_joined(whole, rest).hash;
+	CU_ASSERT_EQUAL(history_value_joined(whole, rest).hash, 0);
+	struct history_value one = history_value_of(bytes, 1);
+	CU_ASSERT_FALSE(history_value_equal(one, history_value_of(bytes, 2)));
+	CU_ASSERT_FALSE(history_value_equal(one, history_value_of(bytes, 0)));
+}
+
+static void
+sort_is_stable(void)
+{
+	enum { COUNT = 5000 };
+	static struct history_rank ranks[COUNT];
+	random_state = 5;
+	for (uint32_t i = 0; i < COUNT; i++)
+		ranks[i] = (struct history_rank){draw(50) * (UINT64_MAX / 50), i};
+	CU_ASSERT_EQUAL(history_sort(ranks, COUNT), 0);
+	for (size_t i = 1; i < COUNT; i++)
+		CU_ASSERT(ranks[i - 1].by < ranks[i].by ||
+			  (ranks[i - 1].by == ranks[i].by && ranks[i - 1].index < ranks[i].index));
+	CU_ASSERT_EQUAL(history_sort(ranks, 0), 0);
+}
+
+/* Writes a small history of all kinds into `buffer`; returns the file's size. */
+static size_t
+write_sample(uint8_t *buffer, size_t capacity, struct history *h)
+{
+	struct options options = {
+	    .generate = 60, .seed = 2, .keys = 4, .clients = 4, .pending = 20, .scans = 20};
+	history_init(h, 1000);
+	CU_ASSERT_EQUAL_FATAL(generate(h, &options), 0);
+	struct history_writer w;
+	history_writer_init(&w, buffer, capacity);
+	for (size_t i = 0; i < h->ops_count; i++)
+		history_write(&w, &h->ops[i], history_key_bytes(h, h->ops[i].key),
+		    h->keys[h->ops[i].key].size);
+	CU_ASSERT_EQUAL(w.count + w.dropped, h->ops_count);
+	return history_writer_finish(&w);
+}
+
+/* Parses a copy of exactly `size` bytes, so that a read beyond is seen. */
+static int
+parse_exactly(const uint8_t *bytes, size_t size, struct history *h)
+{
+	uint8_t *copy = malloc(size > 0 ? size : 1);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(copy);
+	if (size > 0)
+		memcpy(copy, bytes, size);
+	struct history_error error;
+	history_init(h, 1000);
+	int status = history_parse(h, copy, size, &error);
+	CU_ASSERT_EQUAL(status == -EINVAL, error.reason != NULL);
+	CU_ASSERT(error.offset <= size);
+	free(copy);
+	return status;
+}
+
+static void
+file_round_trip(void)
+{
+	static uint8_t buffer[16384];
+	struct history h;
+	size_t size = write_sample(buffer, sizeof(buffer), &h);
+	struct history copy;
+	CU_ASSERT_EQUAL_FATAL(parse_exactly(buffer, size, &copy), 0);
+	CU_ASSERT_EQUAL_FATAL(copy.ops_count, h.ops_count);
+	CU_ASSERT_EQUAL(copy.keys_count, h.keys_count);
+	for (size_t i = 0; i < h.ops_count; i++)
+		CU_ASSERT_EQUAL(memcmp(&copy.ops[i], &h.ops[i], sizeof(h.ops[i])), 0);
+	history_free(&copy);
+	for (size_t cut = 0; cut < size; cut++) {
+		CU_ASSERT_EQUAL(parse_exactly(buffer, cut, &copy), -EINVAL);
+		history_free(&copy);
+	}
+	buffer[size] = 0;
+	CU_ASSERT_EQUAL(parse_exactly(buffer, size + 1, &copy), -EINVAL);
+	history_free(&copy);
+	history_free(&h);
+}
+
+/* Any byte may be any other: refused or judged, never a crash. */
+static void
+file_survives_damage(void)
+{
+	static uint8_t buffer[16384];
+	struct history h;
+	size_t size = write_sample(buffer, sizeof(buffer), &h);
+	history_free(&h);
+	random_state = 11;
+	size_t refused = 0;
+	for (size_t i = 0; i < 20000; i++) {
+		uint8_t damaged[16384];
+		memcpy(damaged, buffer, size);
+		size_t flips = 1 + draw(3);
+		for (size_t j = 0; j < flips; j++)
+			damaged[draw(size)] = (uint8_t)draw(256);
+		struct history copy;
+		int status = parse_exactly(damaged, size, &copy);
+		refused += status != 0;
+		struct linear_limits limits = {.cache_bytes_max = 1, .steps_max = 10000};
+		struct linear_report report;
+		CU_ASSERT_EQUAL(linear_check(&copy, &limits, &report), 0);
+		(void)witness_report_of(&copy);
+		history_free(&copy);
+	}
+	CU_ASSERT(refused > 1000);
+	static const struct {
+		size_t offset;
+		uint8_t byte;
+	} faults[] = {{0, 'x'}, {8, 2}, {12, 41}, {16, 255}, {24, 255}, {40, HISTORY_KINDS_COUNT},
+	    {41, HISTORY_STATUSES_COUNT}, {42, 255}, {43, 1}};
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		uint8_t byte = buffer[faults[i].offset];
+		buffer[faults[i].offset] = faults[i].byte;
+		CU_ASSERT_EQUAL(parse_exactly(buffer, size, &h), -EINVAL);
+		buffer[faults[i].offset] = byte;
+		history_free(&h);
+	}
+}
+
+/* A full buffer drops and counts, and the file says so. */
+static void
+writer_counts_what_it_drops(void)
+{
+	for (size_t capacity = HISTORY_HEADER_SIZE; capacity < 600; capacity++) {
+		uint8_t *buffer = malloc(capacity);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(buffer);
+		struct history h;
+		size_t size = write_sample(buffer, capacity, &h);
+		CU_ASSERT(size <= capacity);
+		struct history copy;
+		CU_ASSERT_EQUAL(parse_exactly(buffer, size, &copy), 0);
+		CU_ASSERT(copy.dropped > 0);
+		CU_ASSERT_EQUAL(copy.dropped + copy.ops_count, h.ops_count);
+		history_free(&copy);
+		history_free(&h);
+		free(buffer);
+	}
+}
+
+static void
+history_refuses_too_much(void)
+{
+	struct history h;
+	struct history_op op = {
+	    .kind = HISTORY_PUT, .status = HISTORY_OK, .invoke_ns = 2, .response_ns = 3};
+	history_init(&h, 2);
+	CU_ASSERT_EQUAL(history_add(&h, &op, "", 0), 0);
+	op.response_ns = 1;
+	CU_ASSERT_EQUAL(history_add(&h, &op, "k", 1), -EINVAL);
+	op.response_ns = HISTORY_PENDING;
+	CU_ASSERT_EQUAL(history_add(&h, &op, "k", 1), -EINVAL);
+	op.status = HISTORY_UNKNOWN;
+	CU_ASSERT_EQUAL(history_add(&h, &op, "k", HISTORY_KEY_SIZE_MAX + 1), -EINVAL);
+	CU_ASSERT_EQUAL(history_add(&h, &op, "k", 1), 0);
+	CU_ASSERT_EQUAL(history_add(&h, &op, "k", 1), -E2BIG);
+	history_free(&h);
+}
+
+/* ---- The program -------------------------------------------------------- */
+
+/* Runs oskr-linear with a command line; what it prints goes nowhere. */
+static int
+run(const char *format, const char *text)
+{
+	char line[512];
+	char *words[32] = {NULL};
+	int count = 0;
+	CU_ASSERT_FATAL(snprintf(line, sizeof(line), format, text) < (int)sizeof(line));
+	char *rest = NULL;
+	for (char *word = strtok_r(line, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
+		words[count++] = word;
+	fflush(stdout);
+	int null = open("/dev/null", O_WRONLY);
+	int outs[2] = {dup(1), dup(2)};
+	CU_ASSERT_FATAL(null >= 0 && outs[0] >= 0 && outs[1] >= 0);
+	dup2(null, 1);
+	dup2(null, 2);
+	int status = oskr_linear_main(count, words);
+	fflush(stdout);
+	for (int i = 0; i < 2; i++) {
+		dup2(outs[i], i + 1);
+		close(outs[i]);
+	}
+	close(null);
+	return status;
+}
+
+static void
+program_rejects_planted_violations(void)
+{
+	for (int i = 1; i < VIOLATIONS_COUNT; i++) {
+		const char *name = violation_names[i];
+		bool seen_outside = i < VIOLATION_DUPLICATE;
+		for (char seed = '1'; seed <= '5'; seed++) {
+			char format[128];
+			snprintf(format, sizeof(format),
+			    "x --generate 5000 --keys 40 --seed %c --violate %%s --check ", seed);
+			char search[160];
+			char witness[160];
+			snprintf(search, sizeof(search), "%ssearch --pending 1", format);
+			snprintf(witness, sizeof(witness), "%switness --scans 5", format);
+			CU_ASSERT_EQUAL(run(witness, name), EXIT_VIOLATION);
+			if (seen_outside)
+				CU_ASSERT_EQUAL(run(search, name), EXIT_VIOLATION);
+		}
+	}
+}
+
+static void
+program_passes_right_histories(void)
+{
+	static const char *const lines[] = {"x --generate 20000 --keys 100 --clients %s",
+	    "x --generate 20000 --keys 100 --pending 2 --check search --clients %s",
+	    "x --generate 20000 --keys 100 --no-seq --clients %s",
+	    "x --generate 20000 --keys 100 --scans 20 --pending 1 --clients %s",
+	    "x --generate 20000 --keys 100 --values 3 --check search --clients %s"};
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		CU_ASSERT_EQUAL(run(lines[i], "64"), EXIT_LINEARIZABLE);
+		CU_ASSERT_EQUAL(run(lines[i], "1"), EXIT_LINEARIZABLE);
+	}
+}
+
+/* What cannot be known is never a pass. */
+static void
+program_says_undecided(void)
+{
+	CU_ASSERT_EQUAL(run("x --generate 1000 --no-seq --check %s", "witness"), EXIT_UNDECIDED);
+	CU_ASSERT_EQUAL(run("x --generate 1000 --no-seq --scans %s", "5"), EXIT_UNDECIDED);
+	CU_ASSERT_EQUAL(
+	    run("x --generate 9000 --keys 1 --steps %s --check search", "100"), EXIT_UNDECIDED);
+}
+
+static void
+program_reads_files(void)
+{
+	char directory[64];
+	snprintf(directory, sizeof(directory), "/tmp/unit_linear.%ld", (long)getpid());
+	CU_ASSERT_EQUAL_FATAL(mkdir(directory, 0700), 0);
+	char path[80];
+	snprintf(path, sizeof(path), "%s/h", directory);
+	CU_ASSERT_EQUAL(run("x --generate 3000 --output %s", path), 0);
+	CU_ASSERT_EQUAL(run("x %s", path), EXIT_LINEARIZABLE);
+	/* Two files are one history, and there each position occurs twice. */
+	char twice[192];
+	snprintf(twice, sizeof(twice), "x %s %%s", path);
+	CU_ASSERT_EQUAL(run(twice, path), EXIT_VIOLATION);
+	CU_ASSERT_EQUAL(run("x --generate 3000 --violate stale-read --output %s", path), 0);
+	CU_ASSERT_EQUAL(run("x %s", path), EXIT_VIOLATION);
+	CU_ASSERT_EQUAL(truncate(path, 1000), 0);
+	CU_ASSERT_EQUAL(run("x %s", path), EXIT_BAD_INPUT);
+	CU_ASSERT_EQUAL(run("x %s", directory), EXIT_BAD_INPUT);
+	uint8_t buffer[500];
+	struct history h;
+	(void)write_sample(buffer, sizeof(buffer), &h);
+	struct history_writer w;
+	history_writer_init(&w, buffer, sizeof(buffer));
+	w.dropped = 1;
+	CU_ASSERT_EQUAL(history_writer_save(&w, path), 0);
+	CU_ASSERT_EQUAL(run("x %s", path), EXIT_BAD_INPUT);
+	history_free(&h);
+	history_writer_init(&w, buffer, sizeof(buffer));
+	CU_ASSERT_EQUAL(history_writer_save(&w, path), 0);
+	CU_ASSERT_EQUAL(run("x %s", path), EXIT_BAD_INPUT);
+	CU_ASSERT_EQUAL(unlink(path), 0);
+	CU_ASSERT_EQUAL(run("x %s", path), EXIT_BAD_INPUT);
+	CU_ASSERT_EQUAL(rmdir(directory), 0);
+}
+
+static void
+program_refuses_bad_usage(void)
+{
+	static const char *const lines[] = {"x", "x --generate 0", "x --generate 12x",
+	    "x --generate -1", "x --generate 10 --keys 0", "x --generate 10 --clients 70000",
+	    "x --generate 10 --pending 101", "x --generate 10 --violate nothing",
+	    "x --generate 10 file", "x --output y z", "x --violate reorder z", "x --check none z",
+	    "x --unknown", "x --generate 99999999999999999999", "x --generate"};
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		CU_ASSERT_EQUAL(run("%s", lines[i]), EXIT_BAD_INPUT);
+	CU_ASSERT_EQUAL(run("x %s", "--help"), 0);
+}
+
+/* The size that was promised; processor time, as the machine is shared. */
+static void
+million_operations_in_time(void)
+{
+	clock_t start = clock();
+	CU_ASSERT_EQUAL(run("x --generate 1000000 --keys %s --clients 64", "10000"), 0);
+	double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+	printf("%.2f s of processor time ", seconds);
+	CU_ASSERT(seconds < 60);
+}
+
+static const struct unit_story stories[] = {
+    {"value: hash follows concatenation", value_joins_anywhere},
+    {"sort: stable, by radix", sort_is_stable},
+    {"history: refuses what is invalid or too much", history_refuses_too_much},
+    {"file: round trip, every truncation", file_round_trip},
+    {"file: survives damage", file_survives_damage},
+    {"writer: counts what it drops", writer_counts_what_it_drops},
+    {"search: stories by hand", search_judges_stories},
+    {"search: shows evidence", search_shows_evidence},
+    {"search: agrees with brute force", search_agrees_with_brute_force},
+    {"search: gives up within limits", search_gives_up_within_limits},
+    {"witness: agrees with brute force", witness_agrees_with_brute_force},
+    {"witness: exactly once", witness_finds_twice},
+    {"witness: real time", witness_keeps_real_time},
+    {"witness: leaves open what is not known", witness_leaves_open},
+    {"witness: scans", witness_replays_scans},
+    {"program: rejects planted violations", program_rejects_planted_violations},
+    {"program: passes right histories", program_passes_right_histories},
+    {"program: undecided is no pass", program_says_undecided},
+    {"program: reads files", program_reads_files},
+    {"program: refuses bad usage", program_refuses_bad_usage},
+    {"program: a million operations", million_operations_in_time},
+};
+
+UNIT_MAIN("linear", stories)

@@ -37,7 +37,7 @@ struct source {
 static int file_read(const struct source *source, uint8_t *bytes, uint32_t *size);
 static int file_refuse(const struct source *source, int file);
 static int pem_parse(const struct source *source, BIO *memory, EVP_PKEY **key);
-static int pem_refuse(const struct source *source, unsigned long reason);
+static int pem_refuse(const struct source *source, BIO *memory);
 static int key_public(
     const struct source *source, EVP_PKEY *key, uint8_t public33[CRYPTO_PUBLIC_SIZE]);
 static int key_secret(const struct source *source, EVP_PKEY *key, struct key_pair *pair);
@@ -243,14 +243,19 @@ pem_parse(const struct source *source, BIO *memory, EVP_PKEY **key)
 	if (encrypted)
 		return refuse(source, -EINVAL,
 		    "is encrypted; decrypt it with: openssl pkcs8 -topk8 -nocrypt");
-	return pem_refuse(source, ERR_peek_last_error());
+	return pem_refuse(source, memory);
 }
 
+/* Why nothing was read: no armour of the kind wanted, or what is in it. */
 static int
-pem_refuse(const struct source *source, unsigned long reason)
+pem_refuse(const struct source *source, BIO *memory)
 {
+	const char *armour = source->secret ? "PRIVATE KEY-----" : "PUBLIC KEY-----";
+	char *bytes = NULL;
 	ERR_clear_error();
-	if (ERR_GET_LIB(reason) == ERR_LIB_PEM && ERR_GET_REASON(reason) == PEM_R_NO_START_LINE)
+	(void)BIO_reset(memory);
+	long size = BIO_get_mem_data(memory, &bytes);
+	if (memmem(bytes, (size_t)size, armour, strlen(armour)) == NULL)
 		return refuse(source, -EINVAL,
 		    source->secret ? "holds no private key in PEM; " MAKE_KEY
 				   : "holds no public key in PEM; " MAKE_PUBLIC);

@@ -307,9 +307,25 @@ root_accept(struct merkle *m, struct tree *t, const uint8_t root32[HASH])
 }
 
 /*
- * Ends the climb where its node is known, or is the root. A node that differs
- * from the verified one at its place is refused at once: the signature is known
- * to be another tree's.
+ * Is the rest of the path, from `level` up, that of the verified tree? Above a
+ * verified node all ancestors and their siblings are verified too, so a proof
+ * is accepted here exactly where it would be without this memory.
+ */
+static bool
+path_known(const struct climb *c, uint32_t level)
+{
+	for (uint32_t l = level; l < c->tree->depth; l++) {
+		uint32_t sibling = (c->leaf >> l) ^ 1;
+		debug_check(node_known(c->tree, sibling));
+		if (memcmp(c->tree->nodes[sibling], c->path + (size_t)l * HASH, HASH) != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Ends the climb where its node is known, or is the root. What differs from the
+ * verified nodes is refused at once: the signature is known to be another tree's.
  */
 static bool
 climb_ends(struct merkle *m, uint32_t index, uint32_t level)
@@ -318,7 +334,7 @@ climb_ends(struct merkle *m, uint32_t index, uint32_t level)
 	uint32_t position = c->leaf >> level;
 	const uint8_t *node32 = m->levels[level][index];
 	if (node_known(c->tree, position)) {
-		if (memcmp(c->tree->nodes[position], node32, HASH) == 0)
+		if (memcmp(c->tree->nodes[position], node32, HASH) == 0 && path_known(c, level))
 			climb_accept(m, index, level);
 		return true;
 	}

@@ -104,7 +104,18 @@ describe()
 	(($(nproc) >= 2)) || echo "  note     one core: replicas and clients share it, figures are low"
 }
 
-build_all()
+# The programs, one a line: all executables but the tests', which tests/run.sh builds.
+programs()
+{
+	meson introspect "$build" --targets | python3 -B -c '
+import json, os, sys
+for target in json.load(sys.stdin):
+    place = os.path.relpath(target["defined_in"], sys.argv[1])
+    if target["type"] == "executable" and not place.startswith("tests"):
+        print(os.path.relpath(target["filename"][0], sys.argv[2]))' "$root" "$build"
+}
+
+build_programs()
 {
 	if [[ ! -f $build/build.ninja ]]; then
 		mkdir -p "$build"
@@ -118,7 +129,9 @@ build_all()
 		fi
 		rm -f "$log"
 	fi
-	ninja -C "$build" || fail 1 "the build failed: the compiler's message is above"
+	local targets
+	mapfile -t targets < <(programs)
+	ninja -C "$build" "${targets[@]}" || fail 1 "the build failed: the compiler's message is above"
 }
 
 mode_say()
@@ -165,7 +178,7 @@ describe
 step "1. packages and hugepages"
 "$root/deploy/setup.sh" "${setup_options[@]}"
 step "2. build"
-build_all
+build_programs
 step "3. run every protocol$($smoke && echo ' (smoke: shortest runs)')"
 mode_say
 exec python3 -B "$root/deploy/report.py" --build "$build" --report "$report" \

@@ -173,6 +173,9 @@ assembler_add(struct assembler *a, uint64_t now_ns, const struct message *segmen
 	one->progress_ns = now_ns;
 	one->nack_at_ns = now_ns + a->config.nack_ns;
 	one->tries = 0;
+	/* After a long back-off this is earlier than what was due. */
+	if (one->nack_at_ns < a->deadline_ns && verdict == ASSEMBLER_INCOMPLETE)
+		a->deadline_ns = one->nack_at_ns;
 	if (verdict == ASSEMBLER_COMPLETE) {
 		struct ended ended = ended_of(a, one->from_client, one->sender);
 		ended_add(&ended, one->id);
@@ -430,10 +433,8 @@ assembly_open(struct assembler *a, uint64_t now_ns, const struct message *m,
 	memset(assembly_bits(a, one), 0, (newcomer.segments + 63) / 64 * sizeof(uint64_t));
 	a->newest = index_of(a, one);
 	a->counters.opened++;
-	uint64_t soonest_ns =
-	    a->config.nack_ns < a->config.expiry_ns ? a->config.nack_ns : a->config.expiry_ns;
-	if (now_ns + soonest_ns < a->deadline_ns)
-		a->deadline_ns = now_ns + soonest_ns;
+	if (now_ns + a->config.expiry_ns < a->deadline_ns)
+		a->deadline_ns = now_ns + a->config.expiry_ns;
 	return ASSEMBLER_INCOMPLETE;
 }
 

@@ -33,6 +33,8 @@ executor_begin(struct executor *executor, const struct executor_batch *batch)
 	executor->valid = batch->valid;
 	executor->request_index = 0;
 	executor->statistics.batches++;
+	if (__builtin_expect(executor->observer != NULL, 0))
+		executor->observer->batch(executor->observer->context, batch);
 	decode_burst(executor);
 }
 
@@ -109,6 +111,8 @@ executor_checkpoint(struct executor *executor, uint64_t position, uint8_t *diges
 	check(!executor->running);
 	check(position == executor->header->position);
 	state_checkpoint(&executor->state, position, digest32);
+	if (executor->observer != NULL)
+		executor->observer->checkpoint(executor->observer->context, position, digest32);
 }
 
 bool
@@ -299,6 +303,7 @@ lay_out(struct executor *executor, const struct executor_options *options)
 {
 	struct state *state = &executor->state;
 	executor->app = options->app;
+	executor->observer = options->observer;
 	executor->scope = options->scope;
 	executor->result_size_max = options->result_size_max;
 	executor->header = state_reserve(state, sizeof(*executor->header), STATE_PAGE_SIZE);

@@ -28,7 +28,24 @@ enum {
 	EXECUTOR_RESULT_SIZE_MIN = 64,
 };
 
-/* All of it, except history and residence, must be the same at all replicas. */
+/* An ordered batch. */
+struct executor_batch {
+	uint64_t position;     /* of the merged order: the last one's successor */
+	const uint8_t *data;   /* size bytes, aligned to 8, valid until the batch is done */
+	const uint64_t *valid; /* bit i: request i is authentic; NULL: all are */
+	uint32_t size;	       /* bytes; 0 is the empty batch */
+};
+
+/* Who watches what is executed: the simulator. Called from the executor's core. */
+struct executor_observer {
+	void *context;
+	/* A batch is about to be executed. */
+	void (*batch)(void *context, const struct executor_batch *batch);
+	/* The state after `position` has this digest. */
+	void (*checkpoint)(void *context, uint64_t position, const uint8_t *digest32);
+};
+
+/* All of it, except history, residence and observer, must be the same at all replicas. */
 struct executor_options {
 	const struct app *app;
 	struct app_options app_options;
@@ -41,6 +58,7 @@ struct executor_options {
 	bool huge_pages;
 	bool populate; /* the undo log resident from the start */
 	struct digester digester;
+	const struct executor_observer *observer; /* outlives the executor; NULL: nobody */
 };
 
 struct executor_statistics {
@@ -76,6 +94,7 @@ struct executor {
 	struct state state;
 	struct session session;
 	const struct app *app;
+	const struct executor_observer *observer;
 	struct executor_header *header; /* in the region */
 	struct message_scope scope;
 	struct batch_cursor cursor;
@@ -91,14 +110,6 @@ struct executor {
 	uint32_t results_size;
 	struct executor_statistics statistics;
 	alignas(16) uint8_t app_self[APP_SELF_SIZE_MAX];
-};
-
-/* An ordered batch. */
-struct executor_batch {
-	uint64_t position;     /* of the merged order: the last one's successor */
-	const uint8_t *data;   /* size bytes, aligned to 8, valid until the batch is done */
-	const uint64_t *valid; /* bit i: request i is authentic; NULL: all are */
-	uint32_t size;	       /* bytes; 0 is the empty batch */
 };
 
 /* Bytes that executor_open takes, beside the struct itself. */

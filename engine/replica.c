@@ -252,3 +252,11 @@ drain(void *owner)
 	}
 	r->counters.blocked++;
 }
+
+uint64_t
+replica_deadline(const struct replica *r)
+{
+	/* What waits for envelopes is looked at again in the next round. */
+	bool waiting = r->running || r->results_next < r->results_count || r->recalls_count > 0;
+	return waiting ? r->shard->now_ns : shard_deadline(r->shard);
+}

@@ -72,4 +72,7 @@ replica_run(struct replica *r, uint64_t now_ns, const struct datagram *list, uin
 	return shard_run(r->shard, now_ns, list, count);
 }
 
+/* The earliest time at which replica_run() has something to do unasked. */
+uint64_t replica_deadline(const struct replica *r);
+
 #endif

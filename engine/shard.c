@@ -534,19 +534,19 @@ const char *
 shard_drop_name(uint32_t drop)
 {
 	static const char *const names[SHARD_DROPS_COUNT] = {
-	    [SHARD_DROP_PARSE + PARSE_OK] = "none",
-	    [SHARD_DROP_PARSE + PARSE_SHORT] = "short",
-	    [SHARD_DROP_PARSE + PARSE_SIZE] = "size",
-	    [SHARD_DROP_PARSE + PARSE_VERSION] = "version",
-	    [SHARD_DROP_PARSE + PARSE_CLUSTER] = "cluster",
-	    [SHARD_DROP_PARSE + PARSE_PROTOCOL] = "protocol",
-	    [SHARD_DROP_PARSE + PARSE_PROOF] = "proof_kind",
-	    [SHARD_DROP_INSTANCE] = "instance",
-	    [SHARD_DROP_SEGMENT] = "segment",
-	    [SHARD_DROP_SCREEN] = "screened",
-	    [SHARD_DROP_PROOF] = "unproven",
-	    [SHARD_DROP_ROOM] = "no_room",
-	    [SHARD_DROP_LOOP] = "loop_full",
+	    [SHARD_DROP_PARSE + PARSE_OK] = "drop_none",
+	    [SHARD_DROP_PARSE + PARSE_SHORT] = "drop_short",
+	    [SHARD_DROP_PARSE + PARSE_SIZE] = "drop_size",
+	    [SHARD_DROP_PARSE + PARSE_VERSION] = "drop_version",
+	    [SHARD_DROP_PARSE + PARSE_CLUSTER] = "drop_cluster",
+	    [SHARD_DROP_PARSE + PARSE_PROTOCOL] = "drop_protocol",
+	    [SHARD_DROP_PARSE + PARSE_PROOF] = "drop_proof_kind",
+	    [SHARD_DROP_INSTANCE] = "drop_instance",
+	    [SHARD_DROP_SEGMENT] = "drop_segment",
+	    [SHARD_DROP_SCREEN] = "drop_screened",
+	    [SHARD_DROP_PROOF] = "drop_unproven",
+	    [SHARD_DROP_ROOM] = "drop_no_room",
+	    [SHARD_DROP_LOOP] = "drop_loop_full",
 	};
 	return drop < SHARD_DROPS_COUNT ? names[drop] : NULL;
 }

@@ -215,10 +215,10 @@ memory_set(struct cluster *c, const struct cluster_config *config)
 		    .workload = c->nodes[c->replicas_count + i].workload,
 		};
 		client.shard.protocol = &protocol;
-		memory_plan_add(
-		    &c->memory, (struct memory_term){"client node",
-				    "its slots, their operations, its workload, large messages", 1,
-				    client_memory(&client) + workload_memory_size(client.workload)});
+		memory_plan_add(&c->memory,
+		    (struct memory_term){"client node",
+			"its slots, their operations, its workload, large messages", 1,
+			client_memory(&client) + workload_memory_size(client.workload)});
 	}
 }
 

@@ -4,7 +4,6 @@
 
 #include <rte_errno.h>
 #include <rte_malloc.h>
-#include <rte_ring.h>
 #include <rte_thash.h>
 #include <string.h>
 
@@ -12,6 +11,7 @@
 #include "engine/random.h"
 #include "lcore/buffer.h"
 #include "lcore/frame.h"
+#include "lcore/pipe.h"
 
 enum {
 	STAGE_COUNT = 32, /* frames for one queue gathered before they are enqueued */
@@ -36,9 +36,9 @@ struct queue {
 	uint32_t rx_turn;     /* the sending lcore whose ring is looked at first */
 	struct random random; /* for drops of what this queue sends */
 	struct fabric_counters counters;
-	struct rte_ring **rings; /* one for each sending lcore */
-	struct stage *stages;	 /* one for each queue of the fabric, for sending */
-	uint32_t *touched;	 /* queues with something staged */
+	struct pipe *pipes;   /* one from each sending lcore */
+	struct stage *stages; /* one for each queue of the fabric, for sending */
+	uint32_t *touched;    /* queues with something staged */
 	uint32_t touched_count;
 } __rte_cache_aligned;
 
@@ -123,9 +123,8 @@ static void
 stage_flush(struct queue *from, uint32_t to)
 {
 	struct stage *stage = &from->stages[to];
-	struct rte_ring *ring = from->fabric->queues[to].rings[from->lcore];
-	uint32_t sent =
-	    rte_ring_sp_enqueue_burst(ring, (void *const *)stage->frames, stage->count, NULL);
+	struct pipe *pipe = &from->fabric->queues[to].pipes[from->lcore];
+	uint32_t sent = pipe_push(pipe, (void *const *)stage->frames, stage->count);
 	from->counters.tx_frames += sent;
 	if (sent < stage->count) {
 		from->counters.tx_full += stage->count - sent;
@@ -206,8 +205,7 @@ rx_burst(void *self, struct rte_mbuf **frames, uint32_t count)
 	uint32_t got = 0;
 	uint32_t lcore = q->rx_turn;
 	for (uint32_t i = 0; i < lcores_count && got < count; i++) {
-		got += rte_ring_sc_dequeue_burst(
-		    q->rings[lcore], (void **)(frames + got), count - got, NULL);
+		got += pipe_pull(&q->pipes[lcore], (void **)(frames + got), count - got);
 		lcore = lcore + 1 == lcores_count ? 0 : lcore + 1;
 	}
 	/* Who filled the burst does not come first in the next one. */
@@ -246,7 +244,7 @@ uint64_t
 fabric_memory(const struct fabric_config *config)
 {
 	uint64_t queues = queues_total(config);
-	uint64_t ring = (uint64_t)rte_ring_get_memsize(config->ring_size) * config->lcores_count;
+	uint64_t ring = pipe_memory(config->ring_size) * config->lcores_count;
 	return queues * (ring + sizeof(struct queue) + queues * (sizeof(struct stage) + 4));
 }
 
@@ -254,18 +252,16 @@ static bool
 queue_open(struct fabric *f, const struct fabric_config *config, uint32_t index)
 {
 	struct queue *q = &f->queues[index];
-	q->rings = rte_calloc("fabric", f->lcores_count, sizeof(*q->rings), 0);
+	q->pipes = rte_calloc("fabric", f->lcores_count, sizeof(*q->pipes), 0);
 	q->stages = rte_calloc("fabric", f->queues_count, sizeof(*q->stages), 0);
 	q->touched = rte_calloc("fabric", f->queues_count, sizeof(*q->touched), 0);
-	if (q->rings == NULL || q->stages == NULL || q->touched == NULL)
+	if (q->pipes == NULL || q->stages == NULL || q->touched == NULL)
 		return false;
 	random_init(&q->random, config->seed, index);
 	for (uint32_t lcore = 0; lcore < f->lcores_count; lcore++) {
 		char name[RTE_RING_NAMESIZE];
 		snprintf(name, sizeof(name), "oskr_%u_%u", index, lcore);
-		q->rings[lcore] = rte_ring_create(
-		    name, config->ring_size, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
-		if (q->rings[lcore] == NULL)
+		if (!pipe_open(&q->pipes[lcore], name, config->ring_size))
 			return false;
 	}
 	return true;
@@ -322,14 +318,15 @@ fabric_open(const struct fabric_config *config)
 static void
 queue_close(struct fabric *f, struct queue *q)
 {
-	for (uint32_t lcore = 0; q->rings != NULL && lcore < f->lcores_count; lcore++) {
+	for (uint32_t lcore = 0; q->pipes != NULL && lcore < f->lcores_count; lcore++) {
 		struct rte_mbuf *m;
-		while (q->rings[lcore] != NULL &&
-		       rte_ring_sc_dequeue(q->rings[lcore], (void **)&m) == 0)
+		if (q->pipes[lcore].ring == NULL)
+			continue;
+		while (pipe_pull(&q->pipes[lcore], (void **)&m, 1) == 1)
 			buffer_free(&m, 1);
-		rte_ring_free(q->rings[lcore]);
+		pipe_close(&q->pipes[lcore]);
 	}
-	rte_free(q->rings);
+	rte_free(q->pipes);
 	rte_free(q->stages);
 	rte_free(q->touched);
 }

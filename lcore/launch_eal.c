@@ -78,7 +78,7 @@ static const struct reason reasons[] = {
     {"Main lcore is not enabled", DETAIL_NONE,
 	"--main-lcore names an lcore that -l or --lcores does not have",
 	"; leave it out, or name one of them"},
-    {"is ignored, because", DETAIL_LINE, "-c, -l and --lcores exclude each other (", "); keep one"},
+    {"is ignored, because", DETAIL_LINE, "-c, -l and --lcores exclude each other (", "): keep one"},
     {"Cannot get hugepage information", DETAIL_NONE,
 	"no hugepages that DPDK can use: " HUGEPAGES_REMEDY,
 	"; where they are reserved but not mounted, --in-memory is needed"},
@@ -416,12 +416,25 @@ memory_check(const struct launch_plan *plan)
 	return 0;
 }
 
+/* As a secondary process DPDK would wait for a primary one without end. */
+static bool
+secondary_wanted(const struct launch_plan *plan)
+{
+	const char *type = argument_value(plan, "--proc-type");
+	return type != NULL && strcmp(type, "primary") != 0;
+}
+
 int
 launch_eal(struct launch_plan *plan)
 {
 	check(plan->eal_argc >= 1);
 	/* The transcript and DPDK itself are for one start. */
 	check(transcript.stream == NULL);
+	if (secondary_wanted(plan)) {
+		fprintf(stderr, "%s: --proc-type: only primary works here; leave it out\n",
+		    plan->eal_argv[0]);
+		return -ENOTSUP;
+	}
 	char *arguments[LAUNCH_ARGUMENTS_MAX + 1];
 	memcpy(arguments, plan->eal_argv, sizeof(arguments));
 	runtime_prepare();

@@ -97,6 +97,7 @@ phase_follow(struct node *node, uint64_t now_ns)
 	uint32_t wanted = atomic_load_explicit(&node->phase, memory_order_relaxed);
 	if (wanted != c->phase) {
 		client_phase_set(c, (enum client_phase)wanted, now_ns);
+		node->wake_ns = 0;
 		return;
 	}
 	bool done = c->phase == CLIENT_IDLE || (c->phase == CLIENT_LOAD && c->load_done);
@@ -105,18 +106,41 @@ phase_follow(struct node *node, uint64_t now_ns)
 		atomic_store_explicit(&node->settled, settled, memory_order_release);
 }
 
+/* Nothing came and no timer is due: most polls end here, and cost a look at the queue. */
+static bool
+asleep(const struct node *node, uint32_t count, uint64_t now_ns)
+{
+	return count == 0 && now_ns < node->wake_ns;
+}
+
+static uint32_t
+client_poll(struct node *node, uint64_t now_ns, uint32_t count)
+{
+	phase_follow(node, now_ns);
+	if (asleep(node, count, now_ns))
+		return 0;
+	uint32_t steps = client_run(node->client, now_ns, node->datagrams, count);
+	node->wake_ns = client_deadline(node->client);
+	return steps;
+}
+
+static uint32_t
+replica_poll(struct node *node, uint64_t now_ns, uint32_t count)
+{
+	if (asleep(node, count, now_ns))
+		return 0;
+	uint32_t steps = replica_run(node->replica, now_ns, node->datagrams, count);
+	node->wake_ns = replica_deadline(node->replica);
+	return steps;
+}
+
 uint32_t
 node_poll(void *self, uint64_t now_ns)
 {
 	struct node *node = self;
 	uint32_t count = endpoint_receive(node->endpoint, node->datagrams);
-	uint32_t steps;
-	if (node->is_replica) {
-		steps = replica_run(node->replica, now_ns, node->datagrams, count);
-	} else {
-		phase_follow(node, now_ns);
-		steps = client_run(node->client, now_ns, node->datagrams, count);
-	}
+	uint32_t steps = node->is_replica ? replica_poll(node, now_ns, count)
+					  : client_poll(node, now_ns, count);
 	endpoint_release(node->endpoint);
 	return steps + count;
 }

@@ -12,8 +12,9 @@
 
 /*
  * Installs the handlers. The first signal also sets *stop, unless `stop` is
- * NULL; it must outlive the process's last signal. Call it before launch_eal(),
- * so that start can be interrupted too. Returns 0 or a negative errno.
+ * NULL; it must outlive the process's last signal. Call it after launch_eal():
+ * a start that does not return is then ended by the first signal. Returns 0 or
+ * a negative errno.
  */
 int signals_open(atomic_bool *stop);
 

@@ -260,7 +260,7 @@ arguments_parse(struct arguments *a, int argc, char **argv)
 			return false;
 	}
 	if (a->bench == NULL && !a->help)
-		return wrong("no bench named", "machine, ring-echo, sign, verify, crypto or all");
+		return wrong("which bench?", "machine, ring-echo, sign, verify, crypto or all");
 	return true;
 }
 
@@ -324,7 +324,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "bench: %s: %s\n", a.json, strerror(errno));
 		return LAUNCH_EXIT_STATUS;
 	}
-	if (signals_open(NULL) != 0 || !start(&plan, &a.settings))
+	if (!start(&plan, &a.settings) || signals_open(NULL) != 0)
 		return LAUNCH_EXIT_STATUS;
 	int status = run(&a);
 	if (json_file != NULL && fclose(json_file) != 0) {

@@ -77,6 +77,8 @@ signatures_run(const struct bench_settings *s, const char *name, uint32_t (*roun
 	sign_round(&signatures);
 	double ns = bench_ns_per_op(s, round, &signatures);
 	ecdsa_close(&signatures.ecdsa);
+	if (signals_received() != 0)
+		return -1; /* cut short: no result */
 	bench_begin(name);
 	bench_rate(ns);
 	bench_end();
@@ -162,10 +164,10 @@ bench_crypto(const struct bench_settings *s)
 	jobs_fill(&jobs);
 	for (uint32_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 		for (uint32_t i = 0; i < sizeof(bursts) / sizeof(bursts[0]); i++) {
-			if (signals_received() != 0)
-				break;
 			jobs.burst = bursts[i];
 			double ns = bench_ns_per_op(s, kinds[k].round, &jobs);
+			if (signals_received() != 0)
+				break;
 			bench_begin("crypto");
 			bench_text("job", kinds[k].name);
 			bench_integer("bytes", JOB_SIZE);

@@ -213,6 +213,8 @@ bench_ring_echo(const struct bench_settings *s)
 	for (uint32_t i = 0; i < count && signals_received() == 0; i++) {
 		uint32_t window = s->window > 0 ? s->window : windows[i];
 		struct echo_result result = window_run(&e, s, window);
+		if (signals_received() != 0)
+			break; /* cut short: no result */
 		bench_begin("ring-echo");
 		bench_integer("window", window);
 		bench_rate(result.ns_per_op);

@@ -408,76 +408,71 @@ struct spoiled {
 	uint8_t proof;
 };
 
+static const struct spoiled spoiled[] = {
+    {"good", {.total = 9000, .slice = SLICE}, ASSEMBLER_INCOMPLETE, SLICE, 1, 0},
+    {"no body", {.total = 9000, .slice = SLICE}, ASSEMBLER_MALFORMED, 0, 1, 0},
+    {"short", {.total = 9000, .slice = SLICE}, ASSEMBLER_MALFORMED, SLICE - 8, 1, 0},
+    {"long", {.total = 9000, .slice = SLICE}, ASSEMBLER_MALFORMED, SLICE + 8, 1, 0},
+    {"total 0", {.total = 0, .slice = SLICE}, ASSEMBLER_MALFORMED, 0, 1, 0},
+    {"total 63", {.total = 63, .slice = SLICE}, ASSEMBLER_MALFORMED, 63, 1, 0},
+    {"max", {.total = MESSAGE_MAX, .slice = SLICE}, ASSEMBLER_INCOMPLETE, SLICE, 1, 0},
+    {"too large", {.total = MESSAGE_MAX + 1, .slice = SLICE}, ASSEMBLER_TOO_LARGE, SLICE, 1, 0},
+    {"total 2^32 - 1", {.total = UINT32_MAX, .slice = SLICE}, ASSEMBLER_TOO_LARGE, SLICE, 1, 0},
+    {"slice 0", {.total = 9000}, ASSEMBLER_MALFORMED, SLICE, 1, 0},
+    {"slice small", {.total = 9000, .slice = SEGMENT_SLICE_MIN - 8}, ASSEMBLER_MALFORMED,
+	SEGMENT_SLICE_MIN - 8, 1, 0},
+    {"slice least", {.total = 9000, .slice = SEGMENT_SLICE_MIN}, ASSEMBLER_INCOMPLETE,
+	SEGMENT_SLICE_MIN, 1, 0},
+    {"slice odd", {.total = 9000, .slice = SLICE + 4}, ASSEMBLER_MALFORMED, SLICE + 4, 1, 0},
+    {"slice huge", {.total = 1000, .slice = UINT32_MAX - 7}, ASSEMBLER_COMPLETE, 1000, 1, 0},
+    {"offset = total", {.offset = 7040, .total = 7040, .slice = SLICE}, ASSEMBLER_MALFORMED, SLICE,
+	1, 0},
+    {"offset odd", {.offset = 8, .total = 9000, .slice = SLICE}, ASSEMBLER_MALFORMED, SLICE, 1, 0},
+    {"offset near 2^32", {.offset = 3050402u * SLICE, .total = 9000, .slice = SLICE},
+	ASSEMBLER_MALFORMED, SLICE, 1, 0},
+    {"offset 2^32 - 8", {.offset = UINT32_MAX - 7, .total = 9000, .slice = SLICE},
+	ASSEMBLER_MALFORMED, 8, 1, 0},
+    {"padding", {.total = 9000, .slice = SLICE, .zero = {[18] = 1}}, ASSEMBLER_MALFORMED, SLICE, 1,
+	0},
+    {"flag 2", {.total = 9000, .slice = SLICE, .from_client = 2}, ASSEMBLER_MALFORMED, SLICE, 1, 0},
+    {"proof", {.total = 9000, .slice = SLICE}, ASSEMBLER_MALFORMED, SLICE, 1, PROOF_MAC},
+    {"no replica", {.total = 9000, .slice = SLICE}, ASSEMBLER_SENDER, SLICE, REPLICAS, 0},
+    {"replica 65535", {.total = 9000, .slice = SLICE}, ASSEMBLER_SENDER, SLICE, 65535, 0},
+    {"a slot", {.total = 9000, .slice = SLICE, .from_client = 1}, ASSEMBLER_INCOMPLETE, SLICE, 109,
+	0},
+    {"no slot above", {.total = 9000, .slice = SLICE, .from_client = 1}, ASSEMBLER_SENDER, SLICE,
+	110, 0},
+    {"no slot below", {.total = 9000, .slice = SLICE, .from_client = 1}, ASSEMBLER_SENDER, SLICE, 9,
+	0},
+};
+
 static void
 hostile_fields_are_dropped(void)
 {
-	static const struct spoiled table[] = {
-	    {"good", {.total = 9000, .slice = SLICE}, ASSEMBLER_INCOMPLETE, SLICE, 1, 0},
-	    {"no body", {.total = 9000, .slice = SLICE}, ASSEMBLER_MALFORMED, 0, 1, 0},
-	    {"short", {.total = 9000, .slice = SLICE}, ASSEMBLER_MALFORMED, SLICE - 8, 1, 0},
-	    {"long", {.total = 9000, .slice = SLICE}, ASSEMBLER_MALFORMED, SLICE + 8, 1, 0},
-	    {"total 0", {.total = 0, .slice = SLICE}, ASSEMBLER_MALFORMED, 0, 1, 0},
-	    {"total 63", {.total = 63, .slice = SLICE}, ASSEMBLER_MALFORMED, 63, 1, 0},
-	    {"max", {.total = MESSAGE_MAX, .slice = SLICE}, ASSEMBLER_INCOMPLETE, SLICE, 1, 0},
-	    {"too large", {.total = MESSAGE_MAX + 1, .slice = SLICE}, ASSEMBLER_TOO_LARGE, SLICE, 1,
-		0},
-	    {"total 2^32 - 1", {.total = UINT32_MAX, .slice = SLICE}, ASSEMBLER_TOO_LARGE, SLICE, 1,
-		0},
-	    {"slice 0", {.total = 9000}, ASSEMBLER_MALFORMED, SLICE, 1, 0},
-	    {"slice small", {.total = 9000, .slice = SEGMENT_SLICE_MIN - 8}, ASSEMBLER_MALFORMED,
-		SEGMENT_SLICE_MIN - 8, 1, 0},
-	    {"slice least", {.total = 9000, .slice = SEGMENT_SLICE_MIN}, ASSEMBLER_INCOMPLETE,
-		SEGMENT_SLICE_MIN, 1, 0},
-	    {"slice odd", {.total = 9000, .slice = SLICE + 4}, ASSEMBLER_MALFORMED, SLICE + 4, 1,
-		0},
-	    {"slice huge", {.total = 1000, .slice = UINT32_MAX - 7}, ASSEMBLER_COMPLETE, 1000, 1,
-		0},
-	    {"offset = total", {.offset = 7040, .total = 7040, .slice = SLICE}, ASSEMBLER_MALFORMED,
-		SLICE, 1, 0},
-	    {"offset odd", {.offset = 8, .total = 9000, .slice = SLICE}, ASSEMBLER_MALFORMED, SLICE,
-		1, 0},
-	    {"offset near 2^32", {.offset = 3050402u * SLICE, .total = 9000, .slice = SLICE},
-		ASSEMBLER_MALFORMED, SLICE, 1, 0},
-	    {"offset 2^32 - 8", {.offset = UINT32_MAX - 7, .total = 9000, .slice = SLICE},
-		ASSEMBLER_MALFORMED, 8, 1, 0},
-	    {"padding", {.total = 9000, .slice = SLICE, .zero = {[18] = 1}}, ASSEMBLER_MALFORMED,
-		SLICE, 1, 0},
-	    {"flag 2", {.total = 9000, .slice = SLICE, .from_client = 2}, ASSEMBLER_MALFORMED,
-		SLICE, 1, 0},
-	    {"proof", {.total = 9000, .slice = SLICE}, ASSEMBLER_MALFORMED, SLICE, 1, PROOF_MAC},
-	    {"no replica", {.total = 9000, .slice = SLICE}, ASSEMBLER_SENDER, SLICE, REPLICAS, 0},
-	    {"replica 65535", {.total = 9000, .slice = SLICE}, ASSEMBLER_SENDER, SLICE, 65535, 0},
-	    {"a slot", {.total = 9000, .slice = SLICE, .from_client = 1}, ASSEMBLER_INCOMPLETE,
-		SLICE, 109, 0},
-	    {"no slot above", {.total = 9000, .slice = SLICE, .from_client = 1}, ASSEMBLER_SENDER,
-		SLICE, 110, 0},
-	    {"no slot below", {.total = 9000, .slice = SLICE, .from_client = 1}, ASSEMBLER_SENDER,
-		SLICE, 9, 0},
-	};
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+	for (size_t i = 0; i < sizeof(spoiled) / sizeof(spoiled[0]); i++) {
 		struct node b;
 		struct segmenter_config out = segmenter_default();
 		struct assembler_config in = assembler_default();
 		in.slot_first = 10;
 		in.slots_count = 100;
 		node_open(&b, 0, &out, &in);
-		struct datagram d = {NULL, 64 + table[i].body_size, 0, 0};
-		d.size += table[i].proof == PROOF_MAC ? MAC_SIZE : 0;
+		struct datagram d = {NULL, 64 + spoiled[i].body_size, 0, 0};
+		d.size += spoiled[i].proof == PROOF_MAC ? MAC_SIZE : 0;
 		d.bytes = calloc(1, d.size);
 		struct message_header *header = (struct message_header *)(void *)d.bytes;
 		*header = (struct message_header){.size = d.size,
 		    .cluster = 9,
-		    .sender = table[i].sender,
+		    .sender = spoiled[i].sender,
 		    .protocol = 3,
 		    .type = MESSAGE_SEGMENT,
-		    .proof = table[i].proof,
+		    .proof = spoiled[i].proof,
 		    .version = MESSAGE_VERSION,
 		    .seq = 44};
-		segment_fields_write(header, &table[i].fields);
+		segment_fields_write(header, &spoiled[i].fields);
 		enum assembler_verdict verdict = add_made(&b, 0, d);
-		if (verdict != table[i].expected)
-			printf("%s: %s\n", table[i].what, assembler_verdict_name(verdict));
-		CU_ASSERT_EQUAL(verdict, table[i].expected);
+		if (verdict != spoiled[i].expected)
+			printf("%s: %s\n", spoiled[i].what, assembler_verdict_name(verdict));
+		CU_ASSERT_EQUAL(verdict, spoiled[i].expected);
 		CU_ASSERT_EQUAL(verdicts(&b, verdict), 1);
 		node_close(&b);
 	}
@@ -598,6 +593,46 @@ only_the_stale_give_way(void)
 }
 
 static void
+a_full_share_evicts_its_own(void)
+{
+	struct node b;
+	node_default(&b, 0, false);
+	add_segment(&b, 0, 2, 20, 0); /* the stalest of all, but another's */
+	add_segment(&b, 1, 1, 10, 0);
+	add_segment(&b, 2, 1, 11, 0);
+	CU_ASSERT_EQUAL(add_segment(&b, 10 * MS, 1, 12, 0), ASSEMBLER_INCOMPLETE);
+	CU_ASSERT_EQUAL(add_segment(&b, 10 * MS, 2, 20, 1), ASSEMBLER_INCOMPLETE);
+	CU_ASSERT_EQUAL(add_segment(&b, 10 * MS, 1, 10, 1), ASSEMBLER_LATE);
+	CU_ASSERT_EQUAL(add_segment(&b, 10 * MS, 1, 11, 1), ASSEMBLER_INCOMPLETE);
+	node_close(&b);
+}
+
+static void
+progress_begins_the_rounds_anew(void)
+{
+	struct node b;
+	uint64_t now_ns = 0;
+	node_default(&b, 0, false);
+	add_segment(&b, 0, 1, 10, 0);
+	for (uint32_t i = 1; i < 9; i++) {
+		for (uint32_t round = 0; round < 5; round++) {
+			now_ns = assembler_deadline(b.assembler);
+			envelopes_set_out(&b, 1);
+			CU_ASSERT_EQUAL(
+			    assembler_timeout(b.assembler, now_ns, &b.out, &b.stamp), 1);
+		}
+		CU_ASSERT_EQUAL(add_segment(&b, now_ns, 1, 10, i), ASSEMBLER_INCOMPLETE);
+		envelopes_set_out(&b, 1);
+		CU_ASSERT_EQUAL(
+		    assembler_timeout(b.assembler, now_ns + MS - 1, &b.out, &b.stamp), 0);
+		assembler_timeout(b.assembler, now_ns + MS, &b.out, &b.stamp);
+		CU_ASSERT_EQUAL(b.out.sends_count, 1);
+	}
+	CU_ASSERT_EQUAL(assembler_counters(b.assembler)->expired, 0);
+	node_close(&b);
+}
+
+static void
 completed_buffers_stay_until_release(void)
 {
 	struct node b;
@@ -648,6 +683,24 @@ what_never_completes_expires(void)
 	assembler_timeout(b.assembler, begin_ns + 1000ull * MS, &b.out, &b.stamp);
 	CU_ASSERT_EQUAL(assembler_counters(b.assembler)->expired, 2);
 	CU_ASSERT_EQUAL(add_segment(&b, begin_ns + 1000ull * MS, 1, 11, 9), ASSEMBLER_LATE);
+	node_close(&b);
+}
+
+static void
+expiry_may_come_before_any_nack(void)
+{
+	struct node b;
+	struct segmenter_config out = segmenter_default();
+	struct assembler_config in = assembler_default();
+	in.nack_ns = 10 * MS;
+	in.expiry_ns = 3 * MS;
+	node_open(&b, 0, &out, &in);
+	add_segment(&b, MS, 1, 10, 0);
+	CU_ASSERT_EQUAL(assembler_deadline(b.assembler), 4 * MS);
+	envelopes_set_out(&b, 1);
+	CU_ASSERT_EQUAL(assembler_timeout(b.assembler, 4 * MS, &b.out, &b.stamp), 0);
+	CU_ASSERT_EQUAL(assembler_counters(b.assembler)->expired, 1);
+	CU_ASSERT_EQUAL(assembler_deadline(b.assembler), UINT64_MAX);
 	node_close(&b);
 }
 
@@ -940,6 +993,7 @@ a_nack_storm_is_bounded(void)
 	struct node a;
 	struct datagram list[64];
 	const struct segment_range all = {0, 20};
+	const struct segment_range most = {0, 19}; /* 80 is no multiple of it */
 	node_default(&a, 1, false);
 	message_post(&a, 20 * SLICE, 1, 1 << 2 | 1 << 3);
 	uint32_t count = pump_all(&a, list, 64);
@@ -953,7 +1007,7 @@ a_nack_storm_is_bounded(void)
 		uint32_t n = pump_all(&a, more, 64);
 		total += n;
 		list_free(more, n);
-		nack_give(&a, ms * MS, nack_make(&list[0], 2, &all, 1));
+		nack_give(&a, ms * MS, nack_make(&list[0], 2, &most, 1));
 	}
 	CU_ASSERT_EQUAL(total, 80);
 	CU_ASSERT(drops(&a, SEGMENTER_DROP_EXHAUSTED) > 0);
@@ -1285,8 +1339,11 @@ static const struct unit_story stories[] = {
     {"a client node takes replicas only", a_client_node_takes_replicas_only},
     {"a flood fills its own share only", a_flood_fills_its_own_share_only},
     {"only the stale give way", only_the_stale_give_way},
+    {"a full share evicts its own", a_full_share_evicts_its_own},
+    {"progress begins the rounds anew", progress_begins_the_rounds_anew},
     {"completed buffers stay until release", completed_buffers_stay_until_release},
     {"what never completes expires", what_never_completes_expires},
+    {"expiry may come before any NACK", expiry_may_come_before_any_nack},
     {"a NACK names the gaps", a_nack_names_the_gaps},
     {"many gaps take several bounded NACKs", many_gaps_take_several_bounded_nacks},
     {"NACKs are steered", nacks_are_steered},

@@ -41,9 +41,11 @@ batch_append(struct batch *b, const struct message *request)
 	uint8_t *at = b->data + b->size;
 	memcpy(at, request->header, sizeof(struct message_header));
 	/* The header may live apart from the body: see message_parse's callers. */
-	memcpy(at + sizeof(struct message_header), request->body,
-	    size - sizeof(struct message_header));
-	memset(at + size, 0, batch_padded(size) - size);
+	if (size > sizeof(struct message_header)) {
+		memcpy(at + sizeof(struct message_header), request->body,
+		    size - sizeof(struct message_header));
+		memset(at + size, 0, batch_padded(size) - size);
+	}
 	b->size += batch_padded(size);
 	b->count++;
 }

@@ -150,6 +150,8 @@ constants_set(struct shard *s)
 	s->result_inline_max = s->config.envelope_size - (uint32_t)sizeof(struct message_header) -
 			       proof_size(proof, protocol->replicas_count);
 	s->claims_per_message = s->config.machine->claims_per_message(protocol);
+	if (s->config.screen != NULL && s->claims_per_message < SHARD_OWNER_CLAIMS_MAX)
+		s->claims_per_message = SHARD_OWNER_CLAIMS_MAX;
 }
 
 struct shard *
@@ -186,20 +188,26 @@ shard_close(struct shard *s)
 	block_free(s);
 }
 
-/* Sets envelopes out again, those that were not used first in line. */
+/*
+ * New envelopes take the places of those that were used, at the front: buffers
+ * that were freed a moment ago are warm, and those never reached stay where they are.
+ */
 static void
 envelopes_refill(struct shard *s)
 {
 	struct outbox *out = &s->outbox;
 	uint32_t used = out->sends_count;
-	uint32_t left = out->sends_ready - used;
-	if (left > 0 && used > 0)
-		memmove(out->sends, out->sends + used, left * sizeof(struct send));
 	out->sends_count = 0;
-	out->sends_ready = left;
-	if (left < OUTBOX_SENDS_MAX) {
-		out->sends_ready += s->config.io.refill(
-		    s->config.io.self, out->sends + left, OUTBOX_SENDS_MAX - left);
+	if (used > 0) {
+		uint32_t got = s->config.io.refill(s->config.io.self, out->sends, used);
+		if (got < used) {
+			uint32_t left = out->sends_ready - used;
+			memmove(out->sends + got, out->sends + used, left * sizeof(struct send));
+			out->sends_ready = got + left;
+		}
+	} else if (out->sends_ready < OUTBOX_SENDS_MAX) {
+		out->sends_ready += s->config.io.refill(s->config.io.self,
+		    out->sends + out->sends_ready, OUTBOX_SENDS_MAX - out->sends_ready);
 	}
 }
 
@@ -368,11 +376,27 @@ loops_parse(struct shard *s)
 	s->loops_bank ^= 1;
 }
 
-/* Which machine a message is for: a client has one, a replica one an instance. */
+/*
+ * Which machine a message is for: a client has one, a replica one an instance.
+ * The number behind the machines' stands for the owner.
+ */
 static inline uint32_t
 machine_of(const struct shard *s, const struct message *m)
 {
-	return s->config.own_mask == 0 ? 0 : m->header->instance;
+	uint8_t type = m->header->type;
+	if (s->config.screen != NULL && (type == MESSAGE_FETCH || type == MESSAGE_BLOCKS))
+		return s->config.machines_count;
+	if (s->config.own_mask == 0)
+		return 0;
+	return m->header->instance < s->config.machines_count ? m->header->instance : UINT32_MAX;
+}
+
+static inline enum verdict
+message_screen(struct shard *s, uint32_t machine, const struct message *m)
+{
+	if (machine == s->config.machines_count)
+		return s->config.screen(s->config.owner, m, s->claims);
+	return s->config.machine->screen(s->machines[machine], m, s->claims);
 }
 
 /* Screens messages from *next on, as many as the list of claims holds. */
@@ -386,11 +410,11 @@ messages_screen(struct shard *s, uint32_t *next, struct screened *list)
 		const struct message *m = &s->messages[(*next)++];
 		uint32_t machine = machine_of(s, m);
 		uint32_t first = claims->count;
-		if (machine >= s->config.machines_count) {
+		if (machine == UINT32_MAX) {
 			s->counters.drops[SHARD_DROP_INSTANCE]++;
 			continue;
 		}
-		if (s->config.machine->screen(s->machines[machine], m, claims) == VERDICT_DROP) {
+		if (message_screen(s, machine, m) == VERDICT_DROP) {
 			claims->count = first;
 			s->counters.drops[SHARD_DROP_SCREEN]++;
 			continue;
@@ -424,12 +448,17 @@ messages_step(struct shard *s, const struct screened *list, uint32_t count)
 			s->counters.drops[SHARD_DROP_PROOF]++;
 			continue;
 		}
+		event.holds = s->claims->holds + list[i].claims_first;
+		event.message = list[i].message;
+		if (list[i].machine == s->config.machines_count) {
+			s->counters.messages++;
+			s->config.step(s->config.owner, &event);
+			continue;
+		}
 		if (!room_for_step(s)) {
 			s->counters.drops[SHARD_DROP_ROOM]++;
 			continue;
 		}
-		event.holds = s->claims->holds + list[i].claims_first;
-		event.message = list[i].message;
 		s->counters.messages++;
 		shard_step(s, list[i].machine, &event);
 	}

@@ -23,6 +23,7 @@ enum {
 	SHARD_LOOPS_MAX = 16,	 /* large messages to oneself, waiting for the next burst */
 	SHARD_TIMEOUTS_MAX = 32, /* steps on EVENT_TIMEOUT that a machine gets in a burst */
 	SHARD_SEGMENTS_MAX = 32, /* segments sent in a burst */
+	SHARD_OWNER_CLAIMS_MAX = 2, /* of one of the owner's messages */
 };
 
 /* What came in: a message or a segment, without the network's headers. */
@@ -77,6 +78,13 @@ struct shard_config {
 	struct crypto *crypto; /* the caller's */
 	struct shard_io io;
 	void (*drain)(void *owner); /* takes deliveries and completions out of the outbox */
+	/*
+	 * Optional, both or none: the owner's own messages, MESSAGE_FETCH and MESSAGE_BLOCKS,
+	 * which no machine sees. As the machine's functions, but screen() adds no more than
+	 * SHARD_OWNER_CLAIMS_MAX claims and step() neither sends nor delivers: drain() does.
+	 */
+	enum verdict (*screen)(const void *owner, const struct message *m, struct claims *claims);
+	void (*step)(void *owner, const struct event *event);
 	void *owner;
 };
 

@@ -8,6 +8,7 @@
 #define OSKR_LCORE_BUFFER_H
 
 #include <rte_mbuf.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -22,7 +23,10 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-enum { BUFFER_CACHE_COUNT = 512 }; /* mbufs in an lcore's cache */
+enum {
+	BUFFER_CACHE_COUNT = 512, /* mbufs in an lcore's cache */
+	BUFFER_FREE_MAX = 64,	  /* given back to the pool at once */
+};
 
 /* Messages of up to message_size bytes. NULL with rte_errno when memory is short. */
 struct rte_mempool *buffer_pool_create(const char *name, uint32_t count, uint32_t message_size);
@@ -50,20 +54,25 @@ buffer_unpoison(struct rte_mbuf *m)
 #endif
 }
 
-/* Takes up to `count`: all, or as many as there are one by one when the pool runs dry. */
+/*
+ * Takes up to `count`: all, or as many as there are one by one when the pool runs
+ * dry. Free mbufs are single and direct (rte_mbuf.h, rte_mbuf_raw_alloc), so what
+ * frame_write() sets is all that is left to set.
+ */
 static inline uint32_t
 buffer_alloc(struct rte_mempool *pool, struct rte_mbuf **list, uint32_t count)
 {
 	uint32_t got = count;
-	if (rte_pktmbuf_alloc_bulk(pool, list, count) != 0) {
+	if (rte_mempool_get_bulk(pool, (void **)list, count) != 0) {
 		for (got = 0; got < count; got++) {
-			list[got] = rte_pktmbuf_alloc(pool);
-			if (list[got] == NULL)
+			if (rte_mempool_get(pool, (void **)&list[got]) != 0)
 				break;
 		}
 	}
-	for (uint32_t i = 0; i < got; i++)
+	for (uint32_t i = 0; i < got; i++) {
+		list[i]->ol_flags = 0;
 		buffer_unpoison(list[i]);
+	}
 	return got;
 }
 
@@ -71,13 +80,24 @@ buffer_alloc(struct rte_mempool *pool, struct rte_mbuf **list, uint32_t count)
 static inline void
 buffer_free(struct rte_mbuf **list, uint32_t count)
 {
-#ifdef BUFFER_POISON
+	void *free_now[BUFFER_FREE_MAX];
+	uint32_t free_count = 0;
 	for (uint32_t i = 0; i < count; i++) {
-		if (rte_mbuf_refcnt_read(list[i]) == 1)
-			buffer_poison(list[i]);
+		struct rte_mbuf *m = list[i];
+		bool plain = rte_mbuf_refcnt_read(m) == 1 && m->nb_segs == 1 && RTE_MBUF_DIRECT(m);
+		if (__builtin_expect(!plain || m->pool != list[0]->pool, 0)) {
+			rte_pktmbuf_free(m);
+			continue;
+		}
+		buffer_poison(m);
+		free_now[free_count++] = m;
+		if (free_count == BUFFER_FREE_MAX) {
+			rte_mempool_put_bulk(list[0]->pool, free_now, free_count);
+			free_count = 0;
+		}
 	}
-#endif
-	rte_pktmbuf_free_bulk(list, count);
+	if (free_count > 0)
+		rte_mempool_put_bulk(((struct rte_mbuf *)free_now[0])->pool, free_now, free_count);
 }
 
 #endif

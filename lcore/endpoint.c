@@ -94,6 +94,8 @@ refill(void *self, struct send *sends, uint32_t count)
 		sends[i].owner = list[i];
 		sends[i].capacity = e->envelope_size;
 		sends[i].header = (struct message_header *)(void *)frame_message(list[i]);
+		__builtin_prefetch(sends[i].header, 1);
+		__builtin_prefetch((uint8_t *)sends[i].header - RTE_CACHE_LINE_SIZE, 1);
 	}
 	return got;
 }

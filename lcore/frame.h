@@ -78,7 +78,11 @@ frame_write(struct rte_mbuf *m, const struct frame_template *template, uint32_t 
 	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(void *)(ip + 1);
 	uint16_t ip_size = rte_cpu_to_be_16((uint16_t)(message_size + FRAME_IP_UDP_SIZE));
 	ip->total_length = ip_size;
-	ip->hdr_checksum = frame_checksum_add(ip->hdr_checksum, ip_size);
+	/* Read from the template: the packet's copy is still on its way to the cache. */
+	const struct rte_ipv4_hdr *blank =
+	    (const struct rte_ipv4_hdr *)(const void *)(template->headers +
+							sizeof(struct rte_ether_hdr));
+	ip->hdr_checksum = frame_checksum_add(blank->hdr_checksum, ip_size);
 	udp->dgram_len = rte_cpu_to_be_16((uint16_t)(message_size + sizeof(*udp)));
 	m->data_off = FRAME_DATA_OFFSET;
 	m->data_len = (uint16_t)(message_size + FRAME_HEADERS_SIZE);

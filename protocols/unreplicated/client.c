@@ -102,7 +102,8 @@ request_send(struct client *c, uint32_t index, struct outbox *out)
 	    .seq = slot->timestamp,
 	};
 	uint8_t *body = outbox_write(out, outbox_send(out, 1), &stamp, &letter);
-	memcpy(body, slot->op, slot->op_size);
+	if (slot->op_size > 0)
+		memcpy(body, slot->op, slot->op_size);
 }
 
 static void

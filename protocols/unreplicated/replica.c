@@ -145,7 +145,8 @@ reply(struct replica *r, const struct result *result, struct outbox *out)
 	    .seq = result->timestamp,
 	};
 	uint8_t *body = outbox_write(out, s, &r->stamp, &letter);
-	memcpy(body, result->data, letter.body_size);
+	if (letter.body_size > 0)
+		memcpy(body, result->data, letter.body_size);
 }
 
 static void

@@ -95,7 +95,6 @@ struct fault_model {
 	bool byzantine;		/* up to f replicas may lie, and clients */
 	bool amnesia;		/* a replica that lost its memory recovers */
 	bool single;		/* one replica, which may not be lost */
-	bool multiple;		/* each fault strikes several nodes: several replicas there */
 };
 
 const char *fault_name(enum fault_kind kind);
@@ -109,7 +108,7 @@ void schedule_add(struct schedule *s, const struct fault *fault);
 void schedule_copy(struct schedule *to, const struct schedule *from);
 /* The faults that the seed gives. */
 void schedule_draw(struct schedule *s, const struct fault_model *model);
-/* One fault a line, readable and read back by schedule_read(). */
+/* One fault a line, readable and read back by schedule_read_line(). */
 void schedule_write(const struct schedule *s, FILE *out);
 /* 1: a fault was read, 0: the line is none. */
 int schedule_read_line(struct schedule *s, const char *line);

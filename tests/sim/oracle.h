@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What must hold, judged from outside the protocol: correct replicas execute
+ * the same at each position, only what a correct client asked for, each
+ * operation once; checkpoints agree; answers fit one order of all operations.
+ * Owned by one simulation, one thread.
+ */
+#ifndef OSKR_TESTS_SIM_ORACLE_H
+#define OSKR_TESTS_SIM_ORACLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/executor.h"
+#include "engine/workload.h"
+#include "history.h"
+
+enum { ORACLE_REPLICAS_MAX = 32, ORACLE_KEY_SIZE_MAX = 24 };
+
+/* An operation that a client asked for. */
+struct asked {
+	uint64_t hash; /* of its bytes */
+	bool executed;
+	bool read_only;
+	bool recorded; /* a key-value operation: part of the history */
+	uint8_t key_size;
+	uint8_t key[ORACLE_KEY_SIZE_MAX];
+	struct history_op op;
+};
+
+struct oracle_slot {
+	struct asked *list;
+	uint32_t count;
+	uint32_t capacity;
+	uint64_t timestamp; /* of the last executed request */
+	bool faulty;	    /* its client lies: nothing that it asks for is accounted for */
+};
+
+/* What was executed at a position. */
+struct ledger_entry {
+	uint64_t hash;	   /* of the authentic requests */
+	uint64_t executed; /* requests that were new, up to here */
+	uint64_t digest;   /* of the checkpoint, its first 8 bytes, when `checkpoint` */
+	bool checkpoint;
+};
+
+/* What one correct replica did so far. */
+struct oracle_replica {
+	struct oracle *oracle;
+	const struct executor *executor;
+	uint16_t node;
+	uint64_t position;
+	uint64_t executed_base; /* the executor's count minus the ledger's */
+	uint64_t *own;		/* speculative: its hash of each position */
+	uint64_t own_capacity;
+};
+
+struct sim;
+
+struct oracle {
+	struct sim *sim;
+	struct oracle_slot *slots;
+	uint32_t slots_count;
+	bool speculative;
+	bool once; /* a request is ordered once: no view change, no lost memory so far */
+	bool requests_bound; /* requests carry proofs: nobody can make up another's */
+	struct message_scope scope;
+	struct ledger_entry *ledger; /* of position i: i - 1 */
+	uint64_t ledger_count;
+	uint64_t ledger_capacity;
+	uint64_t executed;
+	uint64_t answered;
+	uint64_t lost; /* operations whose answer nobody has any more */
+	struct asked *foreign; /* executed operations of clients that lie */
+	uint32_t foreign_count;
+	uint32_t foreign_capacity;
+	struct oracle_replica replicas[ORACLE_REPLICAS_MAX];
+};
+
+void oracle_open(struct oracle *o, struct sim *sim, uint32_t slots_count);
+void oracle_close(struct oracle *o);
+
+/* A replica's executor starts, with an empty state. */
+void oracle_replica_set(struct oracle *o, uint16_t node, const struct executor *executor);
+
+void oracle_asked(struct oracle *o, uint32_t slot, const struct workload_op *op);
+/* False: the answer is none that a correct service gives. */
+bool oracle_answered(struct oracle *o, uint32_t slot, const uint8_t *result, uint32_t size);
+
+/* struct executor_observer; the context is a struct oracle_replica. */
+void oracle_batch(void *context, const struct executor_batch *batch);
+void oracle_checkpoint(void *context, uint64_t position, const uint8_t *digest32);
+
+/* At the end: is the history linearizable, does it fit the executed order? */
+void oracle_judge(struct oracle *o);
+
+#endif

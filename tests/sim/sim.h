@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The deterministic simulator: n replicas and m client nodes that run the
+ * engine as oskr-cluster does, on a virtual clock and one seed. Each node is a
+ * struct replica or struct client behind an io table that posts datagrams to a
+ * priority queue through the faults; what is next happens next.
+ *
+ *     queue -> inbox -> node (shard_run) -> transmit -> lies -> faults -> queue
+ *                          | executed batches, answers
+ *                          v
+ *                        oracle
+ *
+ * Two phases: until the horizon anything may be down; from there on only the
+ * lasting faults of at most f replicas are left, and every operation must
+ * complete within a bounded virtual time. One thread.
+ */
+#ifndef OSKR_TESTS_SIM_SIM_H
+#define OSKR_TESTS_SIM_SIM_H
+
+#include <setjmp.h>
+
+#include "engine/client.h"
+#include "engine/plan.h"
+#include "engine/replica.h"
+#include "fault.h"
+#include "network.h"
+#include "oracle.h"
+
+enum {
+	SIM_REPLICAS_MAX = 16,
+	SIM_CLIENT_NODES_MAX = 8,
+	SIM_NODES_MAX = 32, /* a twin is a node too */
+	SIM_SLOTS_MAX = 256,
+	SIM_INBOX_MAX = 1024,	 /* datagrams that wait at a node: its receive queue */
+	SIM_FLIGHT_MAX = 1 << 20, /* datagrams under way: more is a storm */
+	SIM_OLD_MAX = 64,	 /* old messages that a liar keeps */
+	SIM_TEXT_SIZE = 1024,
+};
+
+/* A protocol and what the simulator needs to know of it. */
+struct sim_protocol {
+	const struct protocol *protocol;
+	uint8_t index;
+	bool byzantine; /* survives f liars */
+	bool amnesia;	/* a replica without memory recovers: at most f at a time */
+	const char *(*type_name)(uint8_t type); /* NULL: only numbers are known */
+};
+
+enum sim_workload { SIM_MIX, SIM_NULL, SIM_ECHO };
+
+struct sim_config {
+	struct sim_protocol protocol;
+	struct options options; /* the engine's, resolved */
+	uint64_t seed;
+	enum preset preset;
+	enum sim_workload workload;
+	uint64_t operations; /* asked for in all, by all clients */
+	uint64_t steps_max;  /* events: more is no progress */
+	bool drawn;	     /* sizes that the options leave open are drawn from the seed */
+	bool real_crypto;
+	FILE *trace;		     /* NULL: none */
+	const struct schedule *schedule; /* NULL: drawn from the seed */
+	struct schedule *happened;   /* the faults of single messages are added; NULL: not */
+	struct schedule *planned;    /* what was drawn; NULL: not wanted */
+};
+
+struct sim_report {
+	bool failed;
+	char violation[SIM_TEXT_SIZE];
+	uint64_t hash; /* of everything that happened */
+	uint64_t events;
+	uint64_t delivered; /* datagrams */
+	uint64_t virtual_ns;
+	uint64_t operations; /* answered */
+	uint64_t executed;   /* requests in the agreed order */
+	uint64_t positions;
+	uint64_t view_max;
+	uint64_t faults[FAULT_KINDS_COUNT]; /* how often each struck */
+};
+
+/* What the seed says about the surroundings. */
+struct sim_surroundings {
+	uint64_t delay_min_ns;
+	uint64_t delay_spread_ns;
+	uint32_t tail; /* one message in `tail` takes up to 20 times as long; 0: none */
+	bool fifo;     /* links do not reorder */
+	uint64_t service_ns; /* of a burst, and a tenth of it for each datagram */
+	uint64_t horizon_ns;
+	uint16_t client_nodes;
+};
+
+/* An instance of the engine with its surroundings. */
+struct sim_node {
+	struct sim *sim;
+	uint16_t index;
+	uint16_t identity; /* a twin has the index of its original */
+	bool up;
+	bool paused;
+	bool correct; /* neither lies nor has a twin */
+	bool leaving; /* marked by the fault that takes it down */
+	struct replica *replica;
+	struct client *client;
+	struct workload *workload;
+	struct crypto *crypto;
+	const struct machine *machine;
+	/* The node's clock: local = clock_base + (now - clock_since) * rate / 1024. */
+	uint64_t clock_base_ns;
+	uint64_t clock_since_ns;
+	uint64_t clock_rate;
+	uint64_t busy_until_ns;
+	uint64_t wake_ns;
+	uint64_t asked_for; /* a client node: operations */
+	uint64_t lived_since_position; /* amnesia: recovered when it has executed this far */
+	bool recovering;
+	uint64_t sends; /* so far: numbers the lies */
+	uint32_t inbox_first;
+	uint32_t inbox_count;
+	struct packet *inbox[SIM_INBOX_MAX];
+	void *envelopes_free; /* a list through the envelopes' first bytes */
+	int64_t envelopes_out;
+	uint64_t violations; /* messages that it counted as such */
+	uint32_t old_count;
+	struct packet *old[SIM_OLD_MAX]; /* what a liar sent or saw before */
+};
+
+struct sim {
+	const struct sim_config *config;
+	struct sim_report *report;
+	struct options options;
+	struct plan plan;
+	struct sim_surroundings around;
+	uint64_t now_ns;
+	uint64_t hash;
+	uint16_t replicas_count;
+	uint16_t clients_count; /* client nodes */
+	uint16_t nodes_count;	/* twins included */
+	struct sim_node *nodes;
+	int16_t twin_of[SIM_NODES_MAX]; /* node that shares the identity, or -1 */
+	uint16_t slot_clients[SIM_SLOTS_MAX];
+	struct network network;
+	struct schedule schedule;
+	uint32_t schedule_next;	   /* the first that has not started */
+	uint32_t active[256];	   /* faults that have started and not ended */
+	uint32_t active_count;
+	uint64_t fault_edge_ns; /* when the next fault starts or ends */
+	uint64_t *explicit_keys;   /* hashed: messages that a MESSAGE fault names */
+	uint32_t *explicit_faults;
+	uint32_t explicit_mask;
+	bool explicit_only; /* single messages are named: the drawn faults of messages are off */
+	uint64_t link_sent[SIM_NODES_MAX][SIM_NODES_MAX];
+	uint64_t link_last_ns[SIM_NODES_MAX][SIM_NODES_MAX];
+	uint64_t core;	  /* replicas that must be live and equal in the end */
+	uint64_t asked;	  /* operations */
+	bool disturbed;	  /* somebody lies, or bits flip: bad messages are to be expected */
+	struct oracle oracle;
+	jmp_buf escape;
+	uint8_t *scratch; /* where liars write */
+	uint32_t scratch_size;
+	struct executor_observer observers[SIM_NODES_MAX];
+};
+
+/* One run. The report says whether a promise was broken. */
+void sim_run(const struct sim_config *config, struct sim_report *report);
+
+/* Ends the run with a violation. */
+_Noreturn void sim_fail(struct sim *sim, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Adds a word to the hash of the run. */
+static inline void
+sim_note(struct sim *sim, uint64_t word)
+{
+	sim->hash = (sim->hash ^ word) * 0x9e3779b97f4a7c15ull;
+	sim->hash ^= sim->hash >> 32;
+}
+
+/* 64 bits for one decision: they follow from the seed and these alone. */
+static inline uint64_t
+sim_draw(const struct sim *sim, uint64_t what, uint64_t number)
+{
+	return random_mix(random_mix(sim->config->seed ^ what * 0xd6e8feb86659fd93ull) +
+			  number * 0x9e3779b97f4a7c15ull);
+}
+
+static inline bool
+sim_chance(uint64_t word, uint64_t in_a_thousand)
+{
+	return word % 1000 < in_a_thousand;
+}
+
+/* ---- sim_node.c: nodes --------------------------------------------------- */
+
+void node_open(struct sim *sim, uint16_t index, uint16_t identity, bool restarted);
+void node_close(struct sim_node *node);
+/* The node's own time, and when in ours its clock shows local_ns (FAULT_NEVER: never). */
+uint64_t node_clock(const struct sim_node *node);
+uint64_t node_clock_at(const struct sim_node *node, uint64_t local_ns);
+void node_clock_set(struct sim_node *node, uint64_t rate, uint64_t jump_ns);
+void node_run(struct sim_node *node);
+/* Puts a datagram into the inbox; takes over one reference. */
+void node_receive(struct sim_node *node, struct packet *packet);
+void node_inbox_clear(struct sim_node *node);
+void node_wake(struct sim_node *node);
+
+static inline struct shard *
+node_shard(const struct sim_node *node)
+{
+	return node->replica != NULL ? node->replica->shard : node->client->shard;
+}
+
+/* ---- sim_link.c: from a node's transmit to the queue ---------------------- */
+
+/* Sends one message to one identity (a replica) or node (a client's), through the faults. */
+void link_send(struct sim_node *from, uint16_t to, struct packet *packet);
+void link_send_all(struct sim_node *from, const struct send *send, struct packet *packet);
+void link_explicit_build(struct sim *sim);
+
+/* ---- lie.c: what liars make of their messages ----------------------------- */
+
+/* True: the send was replaced; nothing more is to be done with it. */
+bool lie_send(struct sim_node *node, const struct send *send);
+void lie_generate(struct sim_node *node, const struct fault *fault, uint64_t number);
+void lie_remember(struct sim_node *node, struct packet *packet);
+
+/* ---- sim_trace.c ---------------------------------------------------------- */
+
+void trace_message(
+    struct sim *sim, uint16_t from, uint16_t to, const struct packet *packet, const char *verdict);
+void trace_note(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

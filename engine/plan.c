@@ -3,6 +3,7 @@
 #include "engine/plan.h"
 
 #include "engine/check.h"
+#include "engine/transfer.h"
 
 static uint8_t
 request_proof(const struct options *options)
@@ -128,20 +129,48 @@ plan_executor(struct plan *plan, const struct plan_input *input)
 	};
 }
 
+/*
+ * History: back to the stable checkpoint, a log behind, every batch may have a
+ * mark, and its pages are copied once. Past the bound the oldest go, which the
+ * executor says of a rollback and a peer of a checkpoint: then transfer serves.
+ */
+static void
+plan_history(struct plan *plan)
+{
+	const struct protocol_config *p = &plan->protocol;
+	struct executor_options *e = &plan->executor;
+	uint64_t batches = PLAN_CHECKPOINTS_SPANNED * p->checkpoint_interval + p->window;
+	uint64_t bytes = session_region_size(&e->sessions) + e->app->region_size(&e->app_options);
+	uint64_t region = bytes / STATE_PAGE_SIZE + 4;
+	uint64_t request =
+	    PLAN_BLOCKS_PER_REQUEST + (p->request_size_max + p->result_size_max) / STATE_PAGE_SIZE;
+	uint64_t batch = 1 + p->batch_count_max * request;
+	/* A thirty-second of the pages, and so on: the digest tree's blocks. */
+	uint64_t undo = (batch < region ? batch : region) * batches;
+	undo += undo / 16 + 64;
+	e->undo_count = undo < PLAN_UNDO_COUNT_MAX ? (uint32_t)undo : PLAN_UNDO_COUNT_MAX;
+	e->marks_max = (uint32_t)batches + PLAN_CHECKPOINTS_SPANNED + 2;
+}
+
 void
 plan_make(struct plan *plan, const struct plan_input *input)
 {
 	const struct options *o = input->options;
 	*plan = (struct plan){0};
 	plan_protocol(plan, input);
+	if (!(input->protocol->flags & PROTOCOL_SINGLE))
+		plan->protocol.checkpoint_interval = PLAN_CHECKPOINT_INTERVAL;
 	plan_executor(plan, input);
 	const struct protocol_config *p = &plan->protocol;
 	plan->envelope_size = o->mtu - PLAN_IP_UDP_SIZE;
 	uint32_t largest = larger(
 	    p->request_size_max, message_size(p->result_size_max, p->reply_proof, o->replicas));
-	if (!(input->protocol->flags & PROTOCOL_SINGLE))
+	if (!(input->protocol->flags & PROTOCOL_SINGLE)) {
+		plan_history(plan);
 		largest =
 		    larger(largest, p->batch_size_max + message_size(0, PROOF_VECTOR, o->replicas));
+		largest = larger(largest, transfer_message_size(p));
+	}
 	plan->message_size_max = largest > plan->envelope_size ? largest : 0;
 	plan->large_count = OUTBOX_LARGE_MAX;
 	plan->assemblies_count = larger(16, 2 * o->replicas);

@@ -17,6 +17,10 @@ enum {
 	PLAN_CLUSTER = 0x6f736b72, /* the embedded cluster's number */
 	PLAN_IP_UDP_SIZE = 28,	   /* bytes of an MTU that are not the message's */
 	PLAN_HASH_SEED_SALT = 0x6b76,
+	PLAN_CHECKPOINT_INTERVAL = 128,	  /* batches (K): as Castro & Liskov's */
+	PLAN_CHECKPOINTS_SPANNED = 2,	  /* intervals that a log may span: L = 2K */
+	PLAN_BLOCKS_PER_REQUEST = 6,	  /* dirtied: its session, an index path, a record */
+	PLAN_UNDO_COUNT_MAX = 128 * 1024, /* blocks of history: 128 MiB a replica */
 };
 
 /* How many of each node there are, and the largest bodies that the workload needs. */

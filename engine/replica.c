@@ -4,7 +4,12 @@
 
 #include <errno.h>
 
+/* What lacks envelopes is tried again after so long. */
+#define BLOCKED_RETRY_NS 100000ull
+
 static void drain(void *owner);
+static enum verdict screen(const void *owner, const struct message *m, struct claims *claims);
+static void step(void *owner, const struct event *event);
 
 static struct merge_options
 merge_options(const struct replica_config *config)
@@ -26,6 +31,28 @@ replica_memory(const struct replica_config *config)
 	       executor_memory_size(&config->executor);
 }
 
+/* The shard, and what only replicas with peers have: state transfer. */
+static bool
+shard_make(struct replica *r, const struct replica_config *config)
+{
+	struct shard_config shard = config->shard;
+	struct transfer_config transfer = {
+	    .protocol = shard.protocol,
+	    .state = &r->executor.state,
+	    .envelope_size = shard.envelope_size,
+	    .message_size_max = shard.message_size_max,
+	};
+	shard.drain = drain;
+	shard.owner = r;
+	if (shard.protocol->replicas_count > 1) {
+		shard.screen = screen;
+		shard.step = step;
+	}
+	transfer_init(&r->transfer, &transfer);
+	r->shard = shard_open(&shard);
+	return r->shard != NULL;
+}
+
 int
 replica_open(struct replica *r, const struct replica_config *config)
 {
@@ -39,15 +66,16 @@ replica_open(struct replica *r, const struct replica_config *config)
 		merge_close(&r->merge);
 		return error;
 	}
-	struct shard_config shard = config->shard;
-	shard.drain = drain;
-	shard.owner = r;
-	r->shard = shard_open(&shard);
-	if (r->shard == NULL) {
+	if (!shard_make(r, config)) {
 		executor_close(&r->executor);
 		merge_close(&r->merge);
 		return -ENOMEM;
 	}
+	r->all = UINT64_MAX >> (64 - options.instances_count);
+	r->history = config->executor.undo_count > 0;
+	/* The beginning has a name: everything may be undone before the first checkpoint. */
+	if (r->history)
+		executor_mark(&r->executor, 0);
 	return 0;
 }
 
@@ -59,36 +87,217 @@ replica_close(struct replica *r)
 	merge_close(&r->merge);
 }
 
+/* ---- moves of the state ------------------------------------------------ */
+
+/* The position at which slot `slot` of every instance has been executed. */
+static uint64_t
+slot_position(const struct replica *r, uint64_t slot)
+{
+	return slot * r->merge.instances_count;
+}
+
+/* How many slots of the instance lie at or before the position. */
+static uint64_t
+slots_executed(const struct replica *r, uint32_t instance, uint64_t position)
+{
+	uint64_t count = r->merge.instances_count;
+	return (position + count - 1 - instance) / count;
+}
+
+/*
+ * Forgets what has been delivered and not been reported. A batch that is half
+ * executed is brought to its end, silently: the state is always one of a whole
+ * number of batches.
+ */
 static void
-recall_push(struct replica *r, uint32_t machine, const struct delivery *d)
+batches_forget(struct replica *r)
+{
+	while (executor_next(&r->executor, r->results, REPLICA_RESULTS_MAX) > 0)
+		continue;
+	check(executor_done(&r->executor));
+	r->running = false;
+	r->finishing = false;
+	r->named = false;
+	r->slot_mark = false;
+	r->deferred = 0;
+	r->results_next = 0;
+	r->results_count = 0;
+}
+
+/* The state has arrived somewhere: every instance is told, and goes on from there. */
+static void
+state_moved(struct replica *r, bool done)
+{
+	merge_restart(&r->merge, executor_position(&r->executor));
+	r->moved = r->all;
+	r->moved_done = done;
+}
+
+static void
+rollback(struct replica *r, const struct delivery *d)
+{
+	if (r->transfer.active) {
+		r->forgetting = r->all;
+		return;
+	}
+	batches_forget(r);
+	bool done = executor_rollback(&r->executor, slot_position(r, d->seq));
+	if (done)
+		r->counters.rollbacks++;
+	else
+		r->counters.rollbacks_failed++;
+	r->forgetting = done ? r->all & ~(1ull << d->instance) : r->all;
+	state_moved(r, done);
+}
+
+static void
+transfer_start(struct replica *r, const struct delivery *d)
+{
+	batches_forget(r);
+	/* Nothing is queued and nothing of what comes is executed: see `forgetting`. */
+	merge_restart(&r->merge, executor_position(&r->executor));
+	r->forgetting = r->all;
+	r->moved = 0;
+	transfer_begin(&r->transfer, r->shard->now_ns, slot_position(r, d->seq), d->digest);
+}
+
+/* Older history may go; what lies ahead of the state is noted for when it is reached. */
+static void
+stable_note(struct replica *r, uint64_t position)
+{
+	uint8_t root32[DIGEST_SIZE];
+	if (position > r->stable)
+		r->stable = position;
+	if (r->transfer.active)
+		return;
+	uint64_t reached = executor_position(&r->executor);
+	uint64_t release = r->stable < reached ? r->stable : reached;
+	executor_release(&r->executor, release);
+	if (state_root(&r->executor.state, release, root32))
+		r->transfer.stable = release;
+}
+
+/*
+ * The wanted state is here, and stable: else nobody would have asked for it. One
+ * that names another position than it was fetched as is what it says it is.
+ */
+static void
+transfer_finish(struct replica *r)
+{
+	uint64_t position = r->transfer.position;
+	transfer_end(&r->transfer);
+	bool done = executor_position(&r->executor) == position;
+	if (done)
+		stable_note(r, position);
+	else
+		r->counters.transfers_failed++;
+	state_moved(r, done);
+}
+
+/* EVENT_STATE to an instance that is owed one. False: no room for the step. */
+static bool
+moved_step(struct replica *r)
+{
+	uint32_t machine = (uint32_t)__builtin_ctzll(r->moved);
+	uint64_t position = executor_position(&r->executor);
+	check(!r->running && !r->transfer.active);
+	if (!shard_room(r->shard, 0))
+		return false;
+	struct event event = {
+	    .type = EVENT_STATE,
+	    .now_ns = r->shard->now_ns,
+	    .frontier = r->merge.frontier,
+	    .moved = {.seq = slots_executed(r, machine, position), .done = r->moved_done},
+	};
+	/* What the machine delivers in this step comes after the move. */
+	r->moved &= r->moved - 1;
+	r->forgetting &= ~(1ull << machine);
+	shard_step(r->shard, machine, &event);
+	return true;
+}
+
+/* ---- deliveries -------------------------------------------------------- */
+
+static void
+recall_push(struct replica *r, const struct delivery *d)
 {
 	if (r->recalls_count == REPLICA_RECALLS_MAX) {
 		r->counters.recalls_dropped++;
 		return;
 	}
 	uint32_t index = (r->recalls_first + r->recalls_count++) % REPLICA_RECALLS_MAX;
-	r->recalls[index] = (struct replica_recall){machine, d->client, d->timestamp};
+	r->recalls[index] = (struct replica_recall){d->instance, d->client, d->timestamp};
 }
 
-/* What the machines have delivered goes to the merge; recalls stand in line. */
+static void
+read_push(struct replica *r, const struct delivery *d)
+{
+	if (r->reads_count == REPLICA_READS_MAX) {
+		r->counters.reads_dropped++;
+		return;
+	}
+	uint32_t index = (r->reads_first + r->reads_count++) % REPLICA_READS_MAX;
+	r->reads[index] = (struct replica_read){
+	    .machine = d->instance,
+	    .op_size = d->batch_size,
+	    .timestamp = d->timestamp,
+	    .op = d->batch,
+	    .client = d->client,
+	};
+}
+
+void
+replica_reads_drop(struct replica *r)
+{
+	r->counters.reads_dropped += r->reads_count;
+	r->reads_count = 0;
+}
+
+static void
+batch_push(struct replica *r, const struct delivery *d)
+{
+	if (__builtin_expect(r->forgetting >> d->instance & 1, 0)) {
+		r->counters.batches_forgotten++;
+		return;
+	}
+	/* The queue holds a whole window, which the protocol promised to keep to. */
+	bool pushed = merge_push(&r->merge, d->instance, d);
+	check(pushed);
+}
+
+/* What the machines have delivered, in their order. */
 static void
 deliveries_take(struct replica *r)
 {
 	struct outbox *out = &r->shard->outbox;
 	for (uint32_t i = 0; i < out->deliveries_count; i++) {
 		const struct delivery *d = &out->deliveries[i];
-		if (d->kind == DELIVERY_RECALL) {
-			recall_push(r, d->instance, d);
-			continue;
+		switch (d->kind) {
+		case DELIVERY_BATCH:
+			batch_push(r, d);
+			break;
+		case DELIVERY_RECALL:
+			recall_push(r, d);
+			break;
+		case DELIVERY_READ:
+			read_push(r, d);
+			break;
+		case DELIVERY_STABLE:
+			stable_note(r, slot_position(r, d->seq));
+			break;
+		case DELIVERY_ROLLBACK:
+			rollback(r, d);
+			break;
+		case DELIVERY_TRANSFER:
+			transfer_start(r, d);
+			break;
 		}
-		check(d->kind == DELIVERY_BATCH);
-		/* The queue holds a whole window, which the protocol promised to keep to. */
-		bool pushed = merge_push(&r->merge, d->instance, d);
-		check(pushed);
 	}
 	out->deliveries_count = 0;
 	r->shard->frontier = r->merge.frontier;
 }
+
+/* ---- results ----------------------------------------------------------- */
 
 /* How many of the waiting results can be stepped at once, by envelopes and large buffers. */
 static uint32_t
@@ -134,25 +343,67 @@ results_step(struct replica *r)
 	return true;
 }
 
-/* The batch is done: its memory goes back to the protocol, with a digest if it asked. */
-static bool
-batch_finish(struct replica *r)
+/* Gives the state after the batch its name, where somebody asked for one. */
+static void
+state_name(struct replica *r, bool checkpoint)
 {
-	uint8_t digest32[DIGEST_SIZE];
-	if (!shard_room(r->shard, 0))
-		return false;
-	if (r->batch.checkpoint)
-		executor_checkpoint(&r->executor, r->position, digest32);
+	if (checkpoint)
+		executor_checkpoint(&r->executor, r->position, r->digest32);
+	else if (r->slot_mark)
+		executor_mark(&r->executor, r->position);
+	r->slot_mark = false;
+	/* It was stable before we got here: what is older goes. */
+	if (checkpoint && r->stable >= r->position)
+		stable_note(r, r->position);
+}
+
+/* The batch's memory goes back to the protocol. */
+static void
+last_step(struct replica *r, uint32_t machine, bool checkpoint)
+{
 	struct event event = {
 	    .type = EVENT_EXECUTED,
 	    .now_ns = r->shard->now_ns,
 	    .frontier = r->shard->frontier,
 	    .executed = {.seq = r->batch.seq,
-		.state_digest32 = r->batch.checkpoint ? digest32 : NULL,
+		.state_digest32 = checkpoint ? r->digest32 : NULL,
 		.last = true},
 	};
+	shard_step(r->shard, machine, &event);
+}
+
+/*
+ * The batch is done. Where a checkpoint was asked for, instances before the
+ * last wait for the last one's batch: the digest is of the whole slot. False:
+ * no room for the step.
+ */
+static bool
+batch_finish(struct replica *r)
+{
+	bool whole = r->machine + 1u == r->merge.instances_count;
+	r->slot_mark |= r->batch.mark;
+	if (r->batch.checkpoint && !whole) {
+		r->deferred |= 1ull << r->machine;
+		r->running = false;
+		return true;
+	}
+	bool checkpoint = r->batch.checkpoint || (whole && r->deferred != 0);
+	if (whole && !r->named && (checkpoint || r->slot_mark))
+		state_name(r, checkpoint);
+	r->named = true;
+	while (whole && r->deferred != 0) {
+		if (!shard_room(r->shard, 0))
+			return false;
+		uint32_t machine = (uint32_t)__builtin_ctzll(r->deferred);
+		r->deferred &= r->deferred - 1;
+		/* The last instance may not have asked: it gets the digest all the same. */
+		r->batch.checkpoint = true;
+		last_step(r, machine, true);
+	}
+	if (!shard_room(r->shard, 0))
+		return false;
 	r->running = false;
-	shard_step(r->shard, r->machine, &event);
+	last_step(r, r->machine, r->batch.checkpoint);
 	return true;
 }
 
@@ -183,6 +434,7 @@ batch_begin(struct replica *r)
 	r->machine = instance;
 	r->running = true;
 	r->finishing = false;
+	r->named = false;
 	struct executor_batch batch = {
 	    .position = r->position,
 	    .data = d->batch,
@@ -191,6 +443,16 @@ batch_begin(struct replica *r)
 	};
 	executor_begin(&r->executor, &batch);
 	return true;
+}
+
+/* One result that is of no batch. */
+static void
+result_stand(struct replica *r, uint32_t machine)
+{
+	r->results_seq = 0;
+	r->results_machine = machine;
+	r->results_next = 0;
+	r->results_count = 1;
 }
 
 static bool
@@ -202,10 +464,29 @@ recall_begin(struct replica *r)
 		r->recalls_count--;
 		if (!executor_recall(&r->executor, recall.client, recall.timestamp, &r->results[0]))
 			continue;
-		r->results_seq = 0;
-		r->results_machine = recall.machine;
-		r->results_next = 0;
-		r->results_count = 1;
+		result_stand(r, recall.machine);
+		return true;
+	}
+	return false;
+}
+
+/* An operation that turns out to write is dropped: its client has it ordered. */
+static bool
+read_begin(struct replica *r)
+{
+	while (r->reads_count > 0) {
+		const struct replica_read *read = &r->reads[r->reads_first];
+		struct result *result = &r->results[0];
+		r->reads_first = (r->reads_first + 1) % REPLICA_READS_MAX;
+		r->reads_count--;
+		*result = (struct result){
+		    .client = read->client, .flags = RESULT_READ, .timestamp = read->timestamp};
+		if (executor_execute_read_only(&r->executor, read->op, read->op_size, result) !=
+		    EXECUTOR_READ_DONE) {
+			r->counters.reads_dropped++;
+			continue;
+		}
+		result_stand(r, read->machine);
 		return true;
 	}
 	return false;
@@ -233,30 +514,119 @@ idle_fill(struct replica *r)
 	return any;
 }
 
-/* Executes as far as deliveries and envelopes go. */
+enum progress { PROGRESS_MADE, PROGRESS_BLOCKED, PROGRESS_DONE };
+
+/* The next piece of work. */
+static enum progress
+work(struct replica *r)
+{
+	if (r->moved != 0)
+		return moved_step(r) ? PROGRESS_MADE : PROGRESS_BLOCKED;
+	if (r->transfer.active)
+		return PROGRESS_DONE;
+	if (!results_step(r))
+		return PROGRESS_BLOCKED;
+	if (r->running)
+		return batch_run(r) ? PROGRESS_MADE : PROGRESS_BLOCKED;
+	bool any = recall_begin(r) || read_begin(r) || batch_begin(r) || idle_fill(r);
+	return any ? PROGRESS_MADE : PROGRESS_DONE;
+}
+
+/* Executes as far as deliveries and envelopes go. False: blocked. */
+static bool
+execute(struct replica *r)
+{
+	enum progress progress;
+	do {
+		deliveries_take(r);
+		progress = work(r);
+		/* The steps' own deliveries may have been what was in the way. */
+	} while (progress == PROGRESS_MADE || r->shard->outbox.deliveries_count > 0);
+	return progress == PROGRESS_DONE;
+}
+
+/* ---- state transfer ---------------------------------------------------- */
+
+static enum verdict
+screen(const void *owner, const struct message *m, struct claims *claims)
+{
+	const struct replica *r = owner;
+	return transfer_screen(&r->transfer, m, claims);
+}
+
+static void
+step(void *owner, const struct event *event)
+{
+	struct replica *r = owner;
+	transfer_step(&r->transfer, event->now_ns, event->message);
+}
+
+static bool
+transfer_room(struct replica *r)
+{
+	const struct outbox *out = &r->shard->outbox;
+	if (!shard_room(r->shard, 1))
+		return false;
+	if (!r->transfer.large || out->large_count < out->large_ready)
+		return true;
+	shard_flush(r->shard);
+	return shard_room(r->shard, 1) && out->large_count < out->large_ready;
+}
+
+/* Sends what is due, as far as envelopes go. True: the wanted state is here. */
+static bool
+transfer_pump(struct replica *r)
+{
+	struct transfer *t = &r->transfer;
+	uint64_t now_ns = r->shard->now_ns;
+	transfer_expire(t, now_ns);
+	for (uint32_t i = 0; i < REPLICA_TRANSFERS_MAX && !transfer_done(t); i++) {
+		if (transfer_deadline(t, now_ns) > now_ns)
+			break;
+		if (!transfer_room(r)) {
+			r->blocked = true;
+			break;
+		}
+		if (!transfer_write(t, now_ns, &r->shard->outbox))
+			break;
+	}
+	if (!transfer_done(t))
+		return false;
+	transfer_finish(r);
+	return true;
+}
+
+/* There is no state to answer from: clients ask again. */
+static void
+lines_drop(struct replica *r)
+{
+	r->counters.recalls_dropped += r->recalls_count;
+	r->recalls_count = 0;
+	replica_reads_drop(r);
+}
+
+/* Results first: what others want to know about an old state can wait. */
 static void
 drain(void *owner)
 {
 	struct replica *r = owner;
-	for (;;) {
-		deliveries_take(r);
-		if (!results_step(r))
-			break;
-		if (r->running) {
-			if (!batch_run(r))
-				break;
-			continue;
-		}
-		if (!recall_begin(r) && !batch_begin(r) && !idle_fill(r))
-			return;
-	}
-	r->counters.blocked++;
+	do {
+		r->blocked = !execute(r);
+		r->counters.blocked += r->blocked;
+	} while (__builtin_expect(transfer_busy(&r->transfer), 0) && transfer_pump(r));
+	if (__builtin_expect(r->transfer.active, 0))
+		lines_drop(r);
 }
 
 uint64_t
 replica_deadline(const struct replica *r)
 {
-	/* What waits for envelopes is looked at again in the next round. */
-	bool waiting = r->running || r->results_next < r->results_count || r->recalls_count > 0;
-	return waiting ? r->shard->now_ns : shard_deadline(r->shard);
+	uint64_t now_ns = r->shard->now_ns;
+	uint64_t at_ns = shard_deadline(r->shard);
+	if (r->blocked)
+		return at_ns < now_ns + BLOCKED_RETRY_NS ? at_ns : now_ns + BLOCKED_RETRY_NS;
+	if (!transfer_busy(&r->transfer))
+		return at_ns;
+	uint64_t transfer_ns = transfer_deadline(&r->transfer, now_ns);
+	return transfer_ns < at_ns ? transfer_ns : at_ns;
 }

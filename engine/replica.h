@@ -1,9 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A replica on one core: a shard with all ordering instances, the merge of what
- * they deliver, and the executor. Batches are executed in the merged order as
- * soon as there are envelopes for their replies; what does not fit waits, and
- * the protocol's window pushes back. One core owns it.
+ * they deliver, the executor, and state transfer. Batches are executed in the
+ * merged order as soon as there are envelopes for their replies; what does not
+ * fit waits, and the protocol's window pushes back. One core owns it.
+ *
+ * What machines call seq is a slot of their instance; here everything that
+ * concerns the state is a position of the merged order (engine/merge.h). Slot s
+ * is whole with the batch of the last instance, at position s * S, so marks,
+ * checkpoints, rollbacks and transfers are of such positions, and every
+ * instance's batch of a slot with a checkpoint is reported done (`last`), with
+ * the digest, when that position has been executed. With S = 1 the two are the
+ * same number.
+ *
+ * Moves of the state: a ROLLBACK is done at once, a TRANSFER takes its time;
+ * then each instance gets EVENT_STATE. Until it has that, what it delivers is
+ * forgotten, save for what follows a ROLLBACK that was done, of the instance
+ * that asked for it. One EVENT_STATE answers all moves asked for before it; a
+ * ROLLBACK during a transfer is answered by the transfer's.
  */
 #ifndef OSKR_ENGINE_REPLICA_H
 #define OSKR_ENGINE_REPLICA_H
@@ -11,14 +25,17 @@
 #include "engine/executor.h"
 #include "engine/merge.h"
 #include "engine/shard.h"
+#include "engine/transfer.h"
 
 enum {
-	REPLICA_RESULTS_MAX = 64,  /* results in one slice */
-	REPLICA_RECALLS_MAX = 256, /* cached replies asked for and not yet looked up */
+	REPLICA_RESULTS_MAX = 64,   /* results in one slice */
+	REPLICA_RECALLS_MAX = 256,  /* cached replies asked for and not yet looked up */
+	REPLICA_READS_MAX = 256,    /* read-only operations of a burst */
+	REPLICA_TRANSFERS_MAX = 64, /* messages of state transfer sent in a burst */
 };
 
 struct replica_config {
-	struct shard_config shard; /* drain and owner are set here */
+	struct shard_config shard; /* drain, screen, step and owner are set here */
 	struct executor_options executor;
 };
 
@@ -28,9 +45,23 @@ struct replica_recall {
 	uint64_t timestamp;
 };
 
+/* A read-only operation; the bytes are the shard's, until the burst ends. */
+struct replica_read {
+	uint32_t machine;
+	uint32_t op_size;
+	uint64_t timestamp;
+	const uint8_t *op;
+	uint16_t client;
+};
+
 struct replica_counters {
-	uint64_t recalls_dropped; /* no place in line: the client asks again */
-	uint64_t blocked;	  /* bursts that ended with results waiting for envelopes */
+	uint64_t recalls_dropped;   /* no place in line, or no state: the client asks again */
+	uint64_t reads_dropped;	    /* no place, no envelopes, no state, or it writes */
+	uint64_t blocked;	    /* bursts that ended with results waiting for envelopes */
+	uint64_t batches_forgotten; /* delivered while the state was about to move */
+	uint64_t rollbacks;	    /* done */
+	uint64_t rollbacks_failed;  /* that history is gone */
+	uint64_t transfers_failed;  /* ended at a state that names another position */
 };
 
 struct replica {
@@ -42,12 +73,26 @@ struct replica {
 	/* The batch in execution. */
 	bool running;
 	bool finishing; /* every result is out; its memory has yet to be given back */
+	bool named;	/* its mark or checkpoint has been taken */
+	bool slot_mark; /* an instance asked for a mark of this slot */
 	uint32_t machine;
 	struct delivery batch;
 	uint64_t position;
+	uint64_t deferred; /* bit i: instance i's batch of this slot is done save the checkpoint */
+	uint8_t digest32[DIGEST_SIZE]; /* of the last checkpoint */
+
+	/* Where the state goes. */
+	uint64_t all;	     /* one bit an instance */
+	uint64_t moved;	     /* bit i: instance i is owed an EVENT_STATE */
+	uint64_t forgetting; /* bit i: what instance i delivers is forgotten */
+	bool moved_done;     /* what the EVENT_STATE says */
+	bool history;	     /* marks and checkpoints can be kept */
+	bool blocked;	     /* the last burst lacked envelopes */
+	uint64_t stable;     /* position of the newest stable checkpoint, executed or not */
+	struct transfer transfer;
 
 	/* Its results, or a recalled one, as far as they have been stepped. */
-	uint64_t results_seq; /* 0: recalled */
+	uint64_t results_seq; /* 0: recalled, or read */
 	uint32_t results_machine;
 	uint32_t results_next;
 	uint32_t results_count;
@@ -56,6 +101,9 @@ struct replica {
 	uint32_t recalls_first;
 	uint32_t recalls_count;
 	struct replica_recall recalls[REPLICA_RECALLS_MAX];
+	uint32_t reads_first;
+	uint32_t reads_count;
+	struct replica_read reads[REPLICA_READS_MAX];
 };
 
 /* Bytes that replica_open() takes, for the memory plan. */
@@ -65,14 +113,23 @@ uint64_t replica_memory(const struct replica_config *config);
 int replica_open(struct replica *r, const struct replica_config *config);
 void replica_close(struct replica *r);
 
+/* Drops the reads that could not be executed in their burst. */
+void replica_reads_drop(struct replica *r);
+
 /* One burst; returns the steps made, 0 when idle. */
 static inline uint32_t
 replica_run(struct replica *r, uint64_t now_ns, const struct datagram *list, uint32_t count)
 {
-	return shard_run(r->shard, now_ns, list, count);
+	uint32_t steps = shard_run(r->shard, now_ns, list, count);
+	if (r->reads_count > 0)
+		replica_reads_drop(r);
+	return steps;
 }
 
-/* The earliest time at which replica_run() has something to do unasked. */
+/*
+ * The earliest time at which replica_run() has something to do unasked: of the
+ * machines, of state transfer, or (a moment later) of what lacks envelopes.
+ */
 uint64_t replica_deadline(const struct replica *r);
 
 #endif

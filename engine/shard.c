@@ -158,6 +158,7 @@ struct shard *
 shard_open(const struct shard_config *config)
 {
 	check(config->machines_count >= 1);
+	check((config->screen == NULL) == (config->step == NULL));
 	check(config->machine->claims_per_message(config->protocol) <= CLAIMS_MAX);
 	check(config->machine->sends_per_step <= OUTBOX_SENDS_MAX / 2);
 	struct shard *s = block_take(sizeof(struct shard));

@@ -32,7 +32,8 @@ struct wheel_entry {
 struct wheel {
 	struct wheel_entry *entries;
 	uint64_t tick_ns; /* width of a bucket */
-	uint64_t tick;	  /* no entry stands in an earlier bucket */
+	uint64_t tick;	  /* no entry stands in an earlier bucket; never ahead of time */
+	uint64_t rest_ns; /* nothing that stands in the bucket of `tick` is due earlier */
 	uint64_t occupied[WHEEL_WORDS];
 	uint32_t first[WHEEL_BUCKETS]; /* 1 + slot; 0: empty */
 	uint32_t last[WHEEL_BUCKETS];
@@ -94,6 +95,8 @@ wheel_arm(struct wheel *w, uint32_t slot, uint64_t due_ns)
 {
 	struct wheel_entry *e = &w->entries[slot];
 	e->due_ns = due_ns;
+	if (due_ns < w->rest_ns)
+		w->rest_ns = due_ns;
 	if (e->queued && due_ns / w->tick_ns >= e->tick)
 		return;
 	if (e->queued)
@@ -107,7 +110,10 @@ wheel_disarm(struct wheel *w, uint32_t slot)
 	w->entries[slot].due_ns = UINT64_MAX;
 }
 
-/* A time before which no timer is due, or UINT64_MAX. */
+/*
+ * A time before which no timer is due, or UINT64_MAX. After wheel_expire() has
+ * found nothing more it lies in the future: to wait for it is progress.
+ */
 static inline uint64_t
 wheel_deadline(const struct wheel *w)
 {
@@ -123,43 +129,70 @@ wheel_deadline(const struct wheel *w)
 			continue;
 		uint32_t bucket = word * 64 + (uint32_t)__builtin_ctzll(bits);
 		uint64_t ahead = (bucket + WHEEL_BUCKETS - start) % WHEEL_BUCKETS;
-		return (w->tick + ahead) * w->tick_ns;
+		uint64_t start_ns = (w->tick + ahead) * w->tick_ns;
+		return ahead == 0 && w->rest_ns > start_ns ? w->rest_ns : start_ns;
 	}
 	return UINT64_MAX;
 }
 
-/* The next slot whose timer is due, disarmed; WHEEL_NONE when none is left. */
+static inline void
+wheel_turn(struct wheel *w, uint64_t tick)
+{
+	if (w->tick == tick)
+		return;
+	w->tick = tick;
+	w->rest_ns = 0;
+}
+
+/* The next slot in the bucket of `tick` that is due, disarmed; the others move on. */
+static inline uint32_t
+wheel_take(struct wheel *w, uint64_t now_ns)
+{
+	uint32_t bucket = (uint32_t)(w->tick % WHEEL_BUCKETS);
+	uint32_t kept_first = 0;
+	uint64_t rest_ns = UINT64_MAX;
+	while (w->first[bucket] != 0 && w->first[bucket] != kept_first) {
+		uint32_t slot = w->first[bucket] - 1;
+		struct wheel_entry *e = &w->entries[slot];
+		wheel_unlink(w, slot);
+		if (e->due_ns == UINT64_MAX)
+			continue;
+		if (e->due_ns <= now_ns) {
+			e->due_ns = UINT64_MAX;
+			return slot;
+		}
+		wheel_link(w, slot);
+		if (e->tick != w->tick)
+			continue;
+		if (kept_first == 0)
+			kept_first = slot + 1;
+		rest_ns = e->due_ns < rest_ns ? e->due_ns : rest_ns;
+	}
+	/* What is left is due later in this tick. */
+	w->rest_ns = rest_ns;
+	return WHEEL_NONE;
+}
+
+/* The next slot whose timer is due, disarmed; WHEEL_NONE when none is left. now_ns grows. */
 static inline uint32_t
 wheel_expire(struct wheel *w, uint64_t now_ns)
 {
+	uint64_t now_tick = now_ns / w->tick_ns;
 	for (;;) {
 		uint64_t at_ns = wheel_deadline(w);
-		uint64_t now_tick = now_ns / w->tick_ns;
 		if (at_ns == UINT64_MAX || at_ns > now_ns) {
 			if (w->tick < now_tick)
-				w->tick = now_tick;
+				wheel_turn(w, now_tick);
 			return WHEEL_NONE;
 		}
-		w->tick = at_ns / w->tick_ns;
-		uint32_t bucket = (uint32_t)(w->tick % WHEEL_BUCKETS);
-		uint32_t kept_first = 0;
-		while (w->first[bucket] != 0 && w->first[bucket] != kept_first) {
-			uint32_t slot = w->first[bucket] - 1;
-			struct wheel_entry *e = &w->entries[slot];
-			wheel_unlink(w, slot);
-			if (e->due_ns == UINT64_MAX)
-				continue;
-			if (e->due_ns <= now_ns) {
-				e->due_ns = UINT64_MAX;
-				return slot;
-			}
-			wheel_link(w, slot);
-			if (e->tick == w->tick && kept_first == 0)
-				kept_first = slot + 1;
-		}
-		if (w->first[bucket] != 0)
-			return WHEEL_NONE; /* what is left is due later in this tick */
-		w->tick++;
+		wheel_turn(w, at_ns / w->tick_ns);
+		uint32_t slot = wheel_take(w, now_ns);
+		if (slot != WHEEL_NONE)
+			return slot;
+		/* Not beyond the present tick: what is armed next may be due in it. */
+		if (w->tick == now_tick)
+			return WHEEL_NONE;
+		wheel_turn(w, w->tick + 1);
 	}
 }
 

@@ -115,6 +115,13 @@ network_open(struct cluster *c, const struct frame_address *addresses, char *err
 	return false;
 }
 
+static struct port_queue
+queue_of(const struct cluster *c, const struct cluster_config *config, uint32_t node)
+{
+	struct port_queue queue = fabric_queue(c->fabric, node, 0);
+	return config->tap == NULL ? queue : config->tap(config->tap_self, node, queue);
+}
+
 static bool
 nodes_open(struct cluster *c, const struct cluster_config *config, char *error)
 {
@@ -144,7 +151,7 @@ nodes_open(struct cluster *c, const struct cluster_config *config, char *error)
 		};
 		memcpy(crypto.secret, pairs[i].secret, sizeof(crypto.secret));
 		struct endpoint_config endpoint = {
-		    .queue = fabric_queue(c->fabric, i, 0),
+		    .queue = queue_of(c, config, i),
 		    .pool = c->pool,
 		    .envelope_size = c->plan.envelope_size,
 		    .replicas_count = c->replicas_count,

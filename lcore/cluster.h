@@ -22,6 +22,13 @@ struct cluster_config {
 	const struct launch_lcores *lcores; /* one loop each; outlives the cluster */
 	enum loop_idle idle;
 	const struct clock *clock;
+	/*
+	 * NULL, or what puts something of the caller's between a node and the switch: called
+	 * for each node while the cluster is opened; the queue it returns is the node's, and is
+	 * used on the node's lcore. For faults that a test makes.
+	 */
+	struct port_queue (*tap)(void *tap_self, uint32_t node, struct port_queue queue);
+	void *tap_self;
 };
 
 struct cluster {

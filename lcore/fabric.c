@@ -40,6 +40,8 @@ struct queue {
 	struct stage *stages; /* one for each queue of the fabric, for sending */
 	uint32_t *touched;    /* queues with something staged */
 	uint32_t touched_count;
+	uint64_t last_mac; /* of the frame before, whose port has the one queue last_to */
+	uint32_t last_to;
 } __rte_cache_aligned;
 
 struct mac_place {
@@ -60,12 +62,14 @@ struct fabric {
 	struct mac_place macs[MACS_COUNT];
 };
 
-static uint64_t
+static inline uint64_t
 mac_number(const struct rte_ether_addr *mac)
 {
-	uint64_t number = 0;
-	memcpy(&number, mac->addr_bytes, RTE_ETHER_ADDR_LEN);
-	return number;
+	uint32_t low;
+	uint16_t high;
+	memcpy(&low, mac->addr_bytes, sizeof(low));
+	memcpy(&high, mac->addr_bytes + sizeof(low), sizeof(high));
+	return low | (uint64_t)high << 32;
 }
 
 static uint32_t
@@ -169,21 +173,38 @@ forward_group(struct queue *from, struct rte_mbuf *m)
 	buffer_free(&m, 1);
 }
 
-static inline void
-forward(struct queue *from, struct rte_mbuf *m)
+/* Not the address of the frame before: to be looked up, or a group's, or nobody's. */
+static void
+forward_slowly(struct queue *from, uint64_t mac, struct rte_mbuf *m)
 {
 	const struct fabric *f = from->fabric;
-	uint64_t mac = mac_number(&rte_pktmbuf_mtod(m, const struct rte_ether_hdr *)->dst_addr);
 	uint32_t port = mac_find(f, mac);
 	if (port < f->ports_count) {
+		uint32_t to = rss_queue(f, port, m);
+		if (f->ports[port].queues_count == 1 && f->drop_below == 0) {
+			from->last_mac = mac;
+			from->last_to = to;
+		}
 		if (!frame_lost(from, m))
-			stage_add(from, rss_queue(f, port, m), m);
+			stage_add(from, to, m);
 	} else if (mac == f->group && mac != 0) {
 		forward_group(from, m);
 	} else {
 		from->counters.tx_unknown++;
 		buffer_free(&m, 1);
 	}
+}
+
+static inline void
+forward(struct queue *from, struct rte_mbuf *m)
+{
+	uint64_t mac = 0; /* nobody's: a frame without an Ethernet header has no address */
+	if (m->data_len >= sizeof(struct rte_ether_hdr))
+		mac = mac_number(&rte_pktmbuf_mtod(m, const struct rte_ether_hdr *)->dst_addr);
+	if (mac == from->last_mac && mac != 0)
+		stage_add(from, from->last_to, m);
+	else
+		forward_slowly(from, mac, m);
 }
 
 static void

@@ -112,6 +112,7 @@ oracle_asked(struct oracle *o, uint32_t slot, const struct workload_op *op)
 {
 	struct oracle_slot *s = &o->slots[slot];
 	struct asked *a = asked_add(&s->list, &s->count, &s->capacity);
+	o->asked++;
 	a->hash = packet_hash(op->data, op->size);
 	a->read_only = op->read_only;
 	asked_describe(a, op->data, op->size);
@@ -181,11 +182,9 @@ request_judge(struct oracle *o, const struct message *request, uint64_t seq)
 	uint32_t slot = request->header->sender;
 	struct oracle_slot *s = &o->slots[slot];
 	uint64_t hash = packet_hash(request->body, request->body_size);
-	if (s->faulty || !o->requests_bound) {
-		if (s->faulty) {
-			foreign_executed(o, request, seq);
-			return;
-		}
+	if (s->faulty) {
+		foreign_executed(o, request, seq);
+		return;
 	}
 	struct asked *last = s->count > 0 ? &s->list[s->count - 1] : NULL;
 	if (last != NULL && last->hash == hash && !last->executed) {
@@ -223,7 +222,7 @@ ledger_append(struct oracle *o, const struct executor_batch *batch, uint64_t has
 			continue;
 		struct oracle_slot *s = &o->slots[slot];
 		if (request.header->seq <= s->timestamp) {
-			if (o->once && !s->faulty)
+			if (o->once && !s->faulty && !sim_view_moved(o->sim))
 				sim_fail(o->sim,
 				    "exactly once: slot %u's request %" PRIu64
 				    " is ordered again at position %" PRIu64,

@@ -69,6 +69,7 @@ struct oracle {
 	uint64_t ledger_count;
 	uint64_t ledger_capacity;
 	uint64_t executed;
+	uint64_t asked;
 	uint64_t answered;
 	uint64_t lost; /* operations whose answer nobody has any more */
 	struct asked *foreign; /* executed operations of clients that lie */

@@ -33,6 +33,7 @@ enum {
 	SIM_SLOTS_MAX = 256,
 	SIM_INBOX_MAX = 1024,	 /* datagrams that wait at a node: its receive queue */
 	SIM_FLIGHT_MAX = 1 << 20, /* datagrams under way: more is a storm */
+	SIM_ACTIVE_MAX = 256,	 /* faults at the same time */
 	SIM_OLD_MAX = 64,	 /* old messages that a liar keeps */
 	SIM_TEXT_SIZE = 1024,
 };
@@ -71,6 +72,7 @@ struct sim_report {
 	uint64_t events;
 	uint64_t delivered; /* datagrams */
 	uint64_t virtual_ns;
+	uint64_t bursts;
 	uint64_t operations; /* answered */
 	uint64_t executed;   /* requests in the agreed order */
 	uint64_t positions;
@@ -97,7 +99,6 @@ struct sim_node {
 	bool up;
 	bool paused;
 	bool correct; /* neither lies nor has a twin */
-	bool leaving; /* marked by the fault that takes it down */
 	struct replica *replica;
 	struct client *client;
 	struct workload *workload;
@@ -109,13 +110,15 @@ struct sim_node {
 	uint64_t clock_rate;
 	uint64_t busy_until_ns;
 	uint64_t wake_ns;
-	uint64_t asked_for; /* a client node: operations */
-	uint64_t lived_since_position; /* amnesia: recovered when it has executed this far */
-	bool recovering;
+	bool forgets;	    /* it went down and will have lost its memory */
+	bool recovering;    /* it came back without memory ... */
+	uint64_t recovered; /* ... and is itself again when it has executed beyond this */
 	uint64_t sends; /* so far: numbers the lies */
 	uint32_t inbox_first;
 	uint32_t inbox_count;
 	struct packet *inbox[SIM_INBOX_MAX];
+	uint32_t held_count; /* in hand while the node runs */
+	struct packet *held[SHARD_BURST_MAX];
 	void *envelopes_free; /* a list through the envelopes' first bytes */
 	int64_t envelopes_out;
 	uint64_t violations; /* messages that it counted as such */
@@ -140,7 +143,7 @@ struct sim {
 	struct network network;
 	struct schedule schedule;
 	uint32_t schedule_next;	   /* the first that has not started */
-	uint32_t active[256];	   /* faults that have started and not ended */
+	uint32_t active[SIM_ACTIVE_MAX]; /* faults that have started and not ended */
 	uint32_t active_count;
 	uint64_t fault_edge_ns; /* when the next fault starts or ends */
 	uint64_t *explicit_keys;   /* hashed: messages that a MESSAGE fault names */
@@ -149,8 +152,8 @@ struct sim {
 	bool explicit_only; /* single messages are named: the drawn faults of messages are off */
 	uint64_t link_sent[SIM_NODES_MAX][SIM_NODES_MAX];
 	uint64_t link_last_ns[SIM_NODES_MAX][SIM_NODES_MAX];
+	uint64_t liars;	  /* nodes that lie now or later, twins too */
 	uint64_t core;	  /* replicas that must be live and equal in the end */
-	uint64_t asked;	  /* operations */
 	bool disturbed;	  /* somebody lies, or bits flip: bad messages are to be expected */
 	struct oracle oracle;
 	jmp_buf escape;
@@ -200,6 +203,14 @@ void node_run(struct sim_node *node);
 /* Puts a datagram into the inbox; takes over one reference. */
 void node_receive(struct sim_node *node, struct packet *packet);
 void node_inbox_clear(struct sim_node *node);
+/* A correct replica has left the first view. */
+bool sim_view_moved(const struct sim *sim);
+/* Operations that clients may have asked for by now, and when one more may be. */
+uint64_t sim_allowed(const struct sim *sim);
+uint64_t sim_allowed_next_ns(const struct sim *sim);
+/* The crypto object of an identity; they live as long as the process. */
+struct crypto *sim_crypto(const struct sim *sim, uint16_t identity);
+const struct crypto_ops *sim_crypto_ops(const struct sim *sim);
 void node_wake(struct sim_node *node);
 
 static inline struct shard *
@@ -212,7 +223,6 @@ node_shard(const struct sim_node *node)
 
 /* Sends one message to one identity (a replica) or node (a client's), through the faults. */
 void link_send(struct sim_node *from, uint16_t to, struct packet *packet);
-void link_send_all(struct sim_node *from, const struct send *send, struct packet *packet);
 void link_explicit_build(struct sim *sim);
 
 /* ---- lie.c: what liars make of their messages ----------------------------- */

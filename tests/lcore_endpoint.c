@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A node's end of the network over a queue that the stories fill and look into:
+ * envelopes become frames, frames become datagrams, and no mbuf is lost on
+ * either way, whatever runs out.
+ */
+#include <string.h>
+
+#include "lcore/buffer.h"
+#include "lcore/endpoint.h"
+#include "tests/lcore_eal.h"
+
+enum {
+	POOL_COUNT = 1023,
+	ENVELOPE_SIZE = 1024,
+	MESSAGE_SIZE = 200,
+	REPLICAS = 4,
+	CLIENTS = 2,
+	NODES = REPLICAS + CLIENTS,
+	SLOTS = 3,
+	SELF = 1,
+	PORT = 7000,
+	WIRE_MAX = 1024,
+	REPLICA_BITS = (1 << REPLICAS) - 1,
+};
+
+/* The network: what was sent, and what will come. */
+static struct {
+	struct rte_mbuf *sent[WIRE_MAX];
+	struct rte_mbuf *coming[WIRE_MAX];
+	uint32_t sent_count;
+	uint32_t coming_count;
+} wire;
+
+static const uint16_t slot_clients[SLOTS] = {0, 1, 1};
+static struct frame_address addresses[NODES];
+static struct rte_mempool *pool;
+static struct endpoint *endpoint;
+static struct shard_io io;
+static struct datagram datagrams[SHARD_BURST_MAX];
+
+static void
+wire_tx(void *self, struct rte_mbuf **frames, uint32_t count)
+{
+	(void)self;
+	CU_ASSERT_FATAL(wire.sent_count + count <= WIRE_MAX);
+	memcpy(wire.sent + wire.sent_count, frames, count * sizeof(frames[0]));
+	wire.sent_count += count;
+}
+
+static uint32_t
+wire_rx(void *self, struct rte_mbuf **frames, uint32_t count)
+{
+	(void)self;
+	uint32_t got = count < wire.coming_count ? count : wire.coming_count;
+	memcpy(frames, wire.coming, got * sizeof(frames[0]));
+	wire.coming_count -= got;
+	memmove(wire.coming, wire.coming + got, wire.coming_count * sizeof(frames[0]));
+	return got;
+}
+
+static void
+open_endpoint(uint16_t self)
+{
+	for (uint32_t i = 0; i < NODES; i++) {
+		addresses[i] = (struct frame_address){
+		    .mac.addr_bytes = {2, 0, 0, 0, 0, (uint8_t)i}, .port = PORT, .ip = i + 1};
+	}
+	struct endpoint_config config = {
+	    .queue = {.rx_burst = wire_rx, .tx_burst = wire_tx},
+	    .pool = pool,
+	    .envelope_size = ENVELOPE_SIZE,
+	    .replicas_count = REPLICAS,
+	    .clients_count = CLIENTS,
+	    .self = self,
+	    .slots_count = SLOTS,
+	    .slot_clients = slot_clients,
+	    .addresses = addresses,
+	};
+	endpoint = endpoint_open(&config);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(endpoint);
+	io = endpoint_io(endpoint);
+}
+
+static void
+wire_clear(void)
+{
+	buffer_free(wire.sent, wire.sent_count);
+	wire.sent_count = 0;
+	buffer_free(wire.coming, wire.coming_count);
+	wire.coming_count = 0;
+}
+
+static void
+close_endpoint(void)
+{
+	wire_clear();
+	endpoint_close(endpoint);
+	CU_ASSERT_EQUAL(rte_mempool_avail_count(pool), POOL_COUNT);
+}
+
+/* An envelope with a message whose bytes tell it from others. */
+static struct send
+envelope(uint64_t to, uint16_t client, uint8_t mark)
+{
+	struct send s;
+	CU_ASSERT_EQUAL_FATAL(io.refill(io.self, &s, 1), 1);
+	CU_ASSERT_EQUAL(s.capacity, ENVELOPE_SIZE);
+	CU_ASSERT_EQUAL((uintptr_t)s.header % 64, 0);
+	memset(s.header, mark, MESSAGE_SIZE);
+	s.header->size = MESSAGE_SIZE;
+	s.to = to;
+	s.client = client;
+	s.large = 0;
+	return s;
+}
+
+/* Which node the frame is for; checks that it holds the message with `mark`. */
+static uint32_t
+receiver_of(struct rte_mbuf *m, uint8_t mark)
+{
+	uint8_t *data = NULL;
+	uint32_t size = 0;
+	CU_ASSERT_EQUAL_FATAL(frame_parse(m, PORT, &data, &size), FRAME_OK);
+	CU_ASSERT_EQUAL(size, MESSAGE_SIZE);
+	CU_ASSERT_EQUAL(data[sizeof(uint32_t)], mark);
+	CU_ASSERT_EQUAL(data[MESSAGE_SIZE - 1], mark);
+	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	for (uint32_t i = 0; i < NODES; i++) {
+		if (rte_is_same_ether_addr(&ether->dst_addr, &addresses[i].mac))
+			return i;
+	}
+	return NODES;
+}
+
+static void
+several_replicas_get_copies(void)
+{
+	open_endpoint(REPLICAS);
+	struct send s = envelope(REPLICA_BITS, 0, 7);
+	io.transmit(io.self, &s, 1);
+	CU_ASSERT_EQUAL(wire.sent_count, REPLICAS);
+	uint32_t seen = 0;
+	for (uint32_t i = 0; i < wire.sent_count; i++) {
+		seen |= 1u << receiver_of(wire.sent[i], 7);
+		for (uint32_t j = 0; j < i; j++)
+			CU_ASSERT_PTR_NOT_EQUAL(wire.sent[i], wire.sent[j]);
+	}
+	CU_ASSERT_EQUAL(seen, REPLICA_BITS);
+	CU_ASSERT_EQUAL(endpoint_counters(endpoint)->tx_frames, REPLICAS);
+	CU_ASSERT_EQUAL(endpoint_counters(endpoint)->looped, 0);
+	close_endpoint();
+}
+
+static void
+one_replica_gets_the_envelope_itself(void)
+{
+	open_endpoint(SELF);
+	struct send s = envelope(1u << 3, 0, 9);
+	struct rte_mbuf *m = s.owner;
+	io.transmit(io.self, &s, 1);
+	CU_ASSERT_EQUAL(wire.sent_count, 1);
+	CU_ASSERT_PTR_EQUAL(wire.sent[0], m);
+	CU_ASSERT_EQUAL(receiver_of(wire.sent[0], 9), 3);
+	close_endpoint();
+}
+
+static void
+own_messages_come_back_in_the_next_burst(void)
+{
+	open_endpoint(SELF);
+	struct send list[2] = {envelope(REPLICA_BITS, 0, 1), envelope(1u << SELF, 0, 2)};
+	io.transmit(io.self, list, 2);
+	CU_ASSERT_EQUAL(wire.sent_count, REPLICAS - 1);
+	for (uint32_t i = 0; i < wire.sent_count; i++)
+		CU_ASSERT_NOT_EQUAL(receiver_of(wire.sent[i], 1), SELF);
+	CU_ASSERT_EQUAL(endpoint_counters(endpoint)->looped, 2);
+	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams), 2);
+	for (uint32_t i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(datagrams[i].size, MESSAGE_SIZE);
+		CU_ASSERT_EQUAL(datagrams[i].data[MESSAGE_SIZE - 1], i + 1);
+		CU_ASSERT_EQUAL((uintptr_t)datagrams[i].data % MESSAGE_ALIGNMENT, 0);
+	}
+	endpoint_release(endpoint);
+	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams), 0);
+	endpoint_release(endpoint);
+	close_endpoint();
+}
+
+/* More own messages than have a place are counted; the network is not shut out by them. */
+static void
+own_messages_are_bounded(void)
+{
+	open_endpoint(SELF);
+	for (uint32_t i = 0; i < OUTBOX_SENDS_MAX + 5; i++) {
+		struct send s = envelope(1u << SELF, 0, 3);
+		io.transmit(io.self, &s, 1);
+	}
+	CU_ASSERT_EQUAL(endpoint_counters(endpoint)->looped, OUTBOX_SENDS_MAX);
+	CU_ASSERT_EQUAL(endpoint_counters(endpoint)->loop_full, 5);
+	for (uint32_t i = 0; i < SHARD_BURST_MAX; i++) {
+		struct send s = envelope(1u << 0, 0, 4);
+		io.transmit(io.self, &s, 1);
+	}
+	/* What was sent comes in: frames beside own messages in one burst. */
+	memcpy(wire.coming, wire.sent, wire.sent_count * sizeof(wire.sent[0]));
+	wire.coming_count = wire.sent_count;
+	wire.sent_count = 0;
+	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams), SHARD_BURST_MAX);
+	CU_ASSERT_TRUE(wire.coming_count < SHARD_BURST_MAX);
+	CU_ASSERT_EQUAL(datagrams[0].data[MESSAGE_SIZE - 1], 3);
+	CU_ASSERT_EQUAL(datagrams[SHARD_BURST_MAX - 1].data[MESSAGE_SIZE - 1], 4);
+	endpoint_release(endpoint);
+	/* The rest is given back by the close. */
+	close_endpoint();
+}
+
+static void
+clients_are_found_by_slot(void)
+{
+	open_endpoint(SELF);
+	for (uint16_t slot = 0; slot < SLOTS; slot++) {
+		struct send s = envelope(0, slot, (uint8_t)(slot + 1));
+		io.transmit(io.self, &s, 1);
+		CU_ASSERT_EQUAL(receiver_of(wire.sent[slot], (uint8_t)(slot + 1)),
+		    (uint32_t)REPLICAS + slot_clients[slot]);
+	}
+	static const uint16_t unknown[] = {SLOTS, SLOTS + 1, UINT16_MAX};
+	for (uint32_t i = 0; i < 3; i++) {
+		struct send s = envelope(0, unknown[i], 1);
+		io.transmit(io.self, &s, 1);
+	}
+	CU_ASSERT_EQUAL(wire.sent_count, SLOTS);
+	CU_ASSERT_EQUAL(endpoint_counters(endpoint)->tx_no_slot, 3);
+	close_endpoint();
+}
+
+/* A large message went elsewhere: its empty envelope is given back. */
+static void
+empty_envelopes_are_given_back(void)
+{
+	open_endpoint(SELF);
+	struct send s = envelope(1u << 0, 0, 1);
+	s.large = 1;
+	io.transmit(io.self, &s, 1);
+	CU_ASSERT_EQUAL(wire.sent_count, 0);
+	CU_ASSERT_EQUAL(rte_mempool_avail_count(pool), POOL_COUNT);
+	close_endpoint();
+}
+
+static void
+an_empty_pool_is_counted(void)
+{
+	static struct outbox out;
+	struct rte_mbuf *taken[POOL_COUNT];
+	open_endpoint(SELF);
+	CU_ASSERT_EQUAL_FATAL(buffer_alloc(pool, taken, POOL_COUNT - 100), POOL_COUNT - 100);
+	out.sends_ready = io.refill(io.self, out.sends, OUTBOX_SENDS_MAX);
+	CU_ASSERT_EQUAL(out.sends_ready, 100);
+	CU_ASSERT_EQUAL(endpoint_counters(endpoint)->pool_empty, 1);
+	CU_ASSERT_EQUAL(io.refill(io.self, out.sends + 100, 1), 0);
+	CU_ASSERT_EQUAL(endpoint_counters(endpoint)->pool_empty, 2);
+	/* To all: no buffer for copies, so one receiver gets it. */
+	struct send *s = &out.sends[--out.sends_ready];
+	memset(s->header, 5, MESSAGE_SIZE);
+	s->header->size = MESSAGE_SIZE;
+	s->to = REPLICA_BITS;
+	s->large = 0;
+	io.transmit(io.self, s, 1);
+	CU_ASSERT_EQUAL(wire.sent_count, 1);
+	CU_ASSERT_EQUAL(receiver_of(wire.sent[0], 5), REPLICAS - 1);
+	CU_ASSERT_EQUAL(endpoint_counters(endpoint)->tx_no_copy, REPLICAS - 1);
+	endpoint_reclaim(endpoint, &out);
+	CU_ASSERT_EQUAL(out.sends_ready, 0);
+	buffer_free(taken, POOL_COUNT - 100);
+	close_endpoint();
+}
+
+/* A frame for us with the message `mark`, as another node sends it. */
+static struct rte_mbuf *
+frame_for_us(uint8_t mark)
+{
+	struct frame_template template;
+	struct rte_mbuf *m;
+	frame_template_init(&template, &addresses[0], &addresses[SELF]);
+	CU_ASSERT_EQUAL_FATAL(buffer_alloc(pool, &m, 1), 1);
+	for (uint32_t i = 0; i < MESSAGE_SIZE; i++)
+		frame_message(m)[i] = (uint8_t)(mark + i);
+	frame_write(m, &template, MESSAGE_SIZE);
+	return m;
+}
+
+/* Drivers put frames where they like. */
+static void
+misaligned_datagrams_are_moved(void)
+{
+	open_endpoint(SELF);
+	for (uint16_t past = 0; past < 2 * MESSAGE_ALIGNMENT; past++) {
+		struct rte_mbuf *m = frame_for_us((uint8_t)past);
+		uint8_t *data = rte_pktmbuf_mtod(m, uint8_t *);
+		memmove(data + past, data, m->data_len);
+		m->data_off = (uint16_t)(m->data_off + past);
+		wire.coming[wire.coming_count++] = m;
+	}
+	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams), 2 * MESSAGE_ALIGNMENT);
+	for (uint32_t past = 0; past < 2 * MESSAGE_ALIGNMENT; past++) {
+		const struct datagram *d = &datagrams[past];
+		CU_ASSERT_EQUAL((uintptr_t)d->data % MESSAGE_ALIGNMENT, 0);
+		CU_ASSERT_EQUAL(d->size, MESSAGE_SIZE);
+		uint32_t wrong = 0;
+		for (uint32_t i = 0; i < MESSAGE_SIZE; i++)
+			wrong += d->data[i] != (uint8_t)(past + i);
+		CU_ASSERT_EQUAL(wrong, 0);
+	}
+	CU_ASSERT_EQUAL(endpoint_counters(endpoint)->moved, 2 * (MESSAGE_ALIGNMENT - 1));
+	endpoint_release(endpoint);
+	close_endpoint();
+}
+
+/* Wrong frames between right ones: each counted by its reason, none handed on or lost. */
+static void
+wrong_frames_are_counted(void)
+{
+	open_endpoint(SELF);
+	struct rte_mbuf *m[7];
+	for (uint8_t i = 0; i < 7; i++)
+		m[i] = frame_for_us(i);
+	m[1]->data_len = 41;
+	rte_pktmbuf_mtod(m[2], uint8_t *)[12] = 0x86;
+	rte_pktmbuf_mtod(m[3], uint8_t *)[14] = 0x46;
+	rte_pktmbuf_mtod(m[4], uint8_t *)[37] ^= 1;
+	CU_ASSERT_EQUAL_FATAL(rte_pktmbuf_chain(m[5], frame_for_us(9)), 0);
+	memcpy(wire.coming, m, sizeof(m));
+	wire.coming_count = 7;
+	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams), 2);
+	CU_ASSERT_EQUAL(datagrams[0].data[0], 0);
+	CU_ASSERT_EQUAL(datagrams[1].data[0], 6);
+	CU_ASSERT_EQUAL(endpoint_counters(endpoint)->rx_frames, 7);
+	for (uint32_t i = FRAME_OK + 1; i < FRAME_ERRORS_COUNT; i++)
+		CU_ASSERT_EQUAL(endpoint_counters(endpoint)->drops[i], 1);
+	endpoint_release(endpoint);
+	CU_ASSERT_EQUAL(rte_mempool_avail_count(pool), POOL_COUNT);
+	close_endpoint();
+}
+
+/* A burst in hand and own messages waiting are given back, too. */
+static void
+close_gives_all_back(void)
+{
+	open_endpoint(SELF);
+	struct send s = envelope(1u << SELF, 0, 1);
+	io.transmit(io.self, &s, 1);
+	wire.coming[wire.coming_count++] = frame_for_us(1);
+	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams), 2);
+	s = envelope(1u << SELF, 0, 1);
+	io.transmit(io.self, &s, 1);
+	CU_ASSERT_EQUAL(rte_mempool_avail_count(pool), POOL_COUNT - 3);
+	close_endpoint();
+	endpoint_close(NULL);
+}
+
+static void
+pool_opens(void)
+{
+	pool = buffer_pool_create("endpoint", POOL_COUNT, ENVELOPE_SIZE);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(pool);
+}
+
+static const struct unit_story stories[] = {
+    {"pool opens", pool_opens},
+    {"several replicas get copies", several_replicas_get_copies},
+    {"one replica gets the envelope itself", one_replica_gets_the_envelope_itself},
+    {"own messages come back in the next burst", own_messages_come_back_in_the_next_burst},
+    {"own messages are bounded", own_messages_are_bounded},
+    {"clients are found by slot", clients_are_found_by_slot},
+    {"empty envelopes are given back", empty_envelopes_are_given_back},
+    {"an empty pool is counted", an_empty_pool_is_counted},
+    {"misaligned datagrams are moved", misaligned_datagrams_are_moved},
+    {"wrong frames are counted", wrong_frames_are_counted},
+    {"close gives all back", close_gives_all_back},
+};
+
+int
+main(void)
+{
+	return lcore_eal_run("endpoint", stories, sizeof(stories) / sizeof(stories[0]));
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a liar makes of its messages: a correct node behind a mangler that holds
+ * the node's own keys and no others, in the manner of ByzzFuzz (Winter et al.,
+ * OOPSLA'23): fields off by one or taken from old messages, towards any subset
+ * of receivers; and a generator of messages that no correct node would send.
+ * One thread. See sim.h.
+ */
+#include <string.h>
+
+#include "engine/kv_op.h"
+#include "sim.h"
+
+enum { FLOOD_COUNT = 30, FAR_AHEAD = 1 << 20, GENERATE_BODY_MAX = 256 };
+
+/* A message taken apart, to be changed and sealed again. */
+struct letter_copy {
+	struct message_header *header; /* in the simulation's scratch memory */
+	uint8_t *body;
+	uint32_t body_size;
+	uint32_t body_room;
+	uint8_t proof; /* as the engine seals it: a Merkle proof without its depth */
+};
+
+static bool
+copy_make(struct sim *sim, struct letter_copy *copy, const void *data, uint32_t size)
+{
+	const struct message_header *header = data;
+	uint32_t proof = proof_size(header->proof, sim->replicas_count);
+	if (size < sizeof(*header) || proof == UINT32_MAX || size - sizeof(*header) < proof ||
+	    size > sim->plan.envelope_size)
+		return false;
+	memcpy(sim->scratch, data, size);
+	copy->header = (struct message_header *)(void *)sim->scratch;
+	copy->body = sim->scratch + sizeof(*header);
+	copy->body_size = size - (uint32_t)sizeof(*header) - proof;
+	copy->proof = header->proof >= PROOF_MERKLE ? PROOF_MERKLE : header->proof;
+	uint8_t kind = copy->proof == PROOF_MERKLE ? PROOF_MERKLE + MERKLE_DEPTH_MAX : copy->proof;
+	copy->body_room = sim->plan.envelope_size - (uint32_t)sizeof(*header) -
+			  proof_size(kind, sim->replicas_count);
+	if (copy->body_size > copy->body_room)
+		copy->body_size = copy->body_room;
+	return true;
+}
+
+/* Who a message goes to: a replica, or the client of a slot. */
+static struct packet *
+copy_seal(struct sim_node *node, struct letter_copy *copy, uint16_t to, uint16_t client)
+{
+	struct sim *sim = node->sim;
+	uint8_t kind = copy->proof == PROOF_MERKLE ? PROOF_MERKLE + MERKLE_DEPTH_MAX : copy->proof;
+	copy->header->proof = copy->proof;
+	copy->header->size = (uint32_t)sizeof(*copy->header) + copy->body_size +
+			     proof_size(kind, sim->replicas_count);
+	struct send send = {
+	    .to = to < sim->replicas_count ? 1ull << to : 0,
+	    .client = client,
+	    .capacity = sim->plan.envelope_size,
+	    .header = copy->header,
+	};
+	sim_crypto_ops(sim)->seal(node->crypto, &send, 1);
+	return packet_make(copy->header, copy->header->size);
+}
+
+/* An old message of this type, or of any where the type is 0; NULL: none. */
+static const struct packet *
+old_find(const struct sim_node *node, uint8_t type, uint64_t word)
+{
+	uint32_t start = (uint32_t)(word % SIM_OLD_MAX);
+	for (uint32_t i = 0; i < node->old_count; i++) {
+		const struct packet *p = node->old[(start + i) % node->old_count];
+		const struct message_header *header = (const void *)p->data;
+		if (type == 0 || header->type == type)
+			return p;
+	}
+	return NULL;
+}
+
+void
+lie_remember(struct sim_node *node, struct packet *packet)
+{
+	uint32_t at = node->old_count;
+	if (packet->size < sizeof(struct message_header))
+		return;
+	if (at < SIM_OLD_MAX) {
+		node->old_count++;
+	} else {
+		at = (uint32_t)(packet->hash % SIM_OLD_MAX);
+		packet_release(node->old[at]);
+	}
+	packet->references++;
+	node->old[at] = packet;
+}
+
+static uint64_t
+number_lie(uint64_t number, uint64_t old, uint64_t word)
+{
+	switch (word % 5) {
+	case 0:
+		return number + 1;
+	case 1:
+		return number - 1;
+	case 2:
+		return number + (word >> 8) % FAR_AHEAD;
+	case 3:
+		return old;
+	default:
+		return word >> 8 & 1 ? UINT64_MAX - (word >> 16) % 4 : (word >> 16) % 4;
+	}
+}
+
+/* Another content under the same header: an old one, a shorter one, one with other bytes. */
+static void
+body_lie(struct letter_copy *copy, const struct sim_node *node, uint64_t word)
+{
+	const struct packet *old = old_find(node, copy->header->type, word >> 8);
+	struct message_header *header = copy->header;
+	if (copy->body_size == 0) {
+		const struct message_header *other = old != NULL ? (const void *)old->data : NULL;
+		if (other != NULL && word % 2 == 0)
+			memcpy(header->digest, other->digest, sizeof(header->digest));
+		else
+			header->digest[word >> 8 & 31] ^= (uint8_t)(1 + (word >> 16) % 255);
+		return;
+	}
+	if (old != NULL && word % 3 == 0) {
+		uint32_t proof =
+		    proof_size(((const struct message_header *)(const void *)old->data)->proof,
+			node->sim->replicas_count);
+		uint32_t size = old->size - (uint32_t)sizeof(*header);
+		if (proof <= size && size - proof <= copy->body_room) {
+			copy->body_size = size - proof;
+			memcpy(copy->body, old->data + sizeof(*header), copy->body_size);
+			return;
+		}
+	}
+	if (word % 3 == 1)
+		copy->body_size = (uint32_t)((word >> 8) % copy->body_size) & ~7u;
+	else
+		copy->body[(word >> 8) % copy->body_size] ^= (uint8_t)(1 + (word >> 40) % 255);
+}
+
+static void
+operation_lie(struct letter_copy *copy, uint64_t word)
+{
+	uint8_t value[16];
+	memcpy(value, &word, 8);
+	memcpy(value + 8, &word, 8);
+	struct kv_op op = {
+	    .kind = word & 1 ? KV_PUT : KV_APPEND,
+	    .key = (const uint8_t *)"k000",
+	    .key_size = 4,
+	    .value = value,
+	    .value_size = sizeof(value),
+	};
+	copy->body_size = kv_op_encode(&op, copy->body, copy->body_room);
+}
+
+/* MACs of the replicas that the fault names are made bad. */
+static void
+vector_break(struct sim *sim, struct packet *p, const struct fault *f, uint64_t word)
+{
+	const struct message_header *header = (const void *)p->data;
+	uint8_t *proof = p->data + p->size - proof_size(header->proof, sim->replicas_count);
+	if (header->proof == PROOF_NONE)
+		return;
+	if (header->proof != PROOF_VECTOR || f->kind == FAULT_BAD_PROOF) {
+		proof[word % (uint64_t)(p->data + p->size - proof)] ^= 1;
+	} else {
+		for (uint16_t i = 0; i < sim->replicas_count; i++)
+			proof[(size_t)i * MAC_SIZE] ^= (uint8_t)(f->to >> i & 1);
+	}
+	p->hash = packet_hash(p->data, p->size);
+}
+
+/* The changed message for one receiver; NULL: none goes out. */
+static struct packet *
+lie_make(struct sim_node *node, const struct send *send, uint16_t to, const struct fault *f,
+    uint64_t word)
+{
+	struct letter_copy copy;
+	const struct packet *old = old_find(node, 0, word >> 20);
+	const struct message_header *other = old != NULL ? (const void *)old->data : send->header;
+	if (f->kind == FAULT_SILENT || !copy_make(node->sim, &copy, send->header, send->header->size))
+		return NULL;
+	switch (f->kind) {
+	case FAULT_EQUIVOCATE:
+	case FAULT_DIGEST:
+		body_lie(&copy, node, word);
+		break;
+	case FAULT_VIEW:
+		copy.header->view = number_lie(copy.header->view, other->view, word);
+		break;
+	case FAULT_SEQ:
+		copy.header->seq = number_lie(copy.header->seq, other->seq, word);
+		break;
+	case FAULT_FORGE:
+		copy.header->sender = (uint16_t)((word >> 8) % node->sim->replicas_count);
+		break;
+	case FAULT_TWO_OPERATIONS:
+		operation_lie(&copy, word);
+		break;
+	case FAULT_LAST_TIMESTAMP:
+		copy.header->seq = UINT64_MAX;
+		break;
+	default:
+		break;
+	}
+	struct packet *p = copy_seal(node, &copy, to, send->client);
+	if (f->kind == FAULT_PARTIAL_VECTOR || f->kind == FAULT_BAD_PROOF)
+		vector_break(node->sim, p, f, word);
+	return p;
+}
+
+/* The lie that strikes this message on its way to `to`, if one does. */
+static const struct fault *
+lie_choose(struct sim_node *node, uint16_t to, uint64_t *word)
+{
+	struct sim *sim = node->sim;
+	for (uint32_t i = 0; i < sim->active_count; i++) {
+		const struct fault *f = &sim->schedule.list[sim->active[i]];
+		bool lie = fault_is_client(f->kind) ||
+			   (fault_is_lie(f->kind) && f->kind != FAULT_TWIN &&
+			       f->kind != FAULT_GENERATE);
+		if (!lie || (f->from >> node->index & 1) == 0)
+			continue;
+		if ((f->to >> to & 1) == 0 && f->kind != FAULT_PARTIAL_VECTOR)
+			continue;
+		/* One draw for all receivers: those in the mask are told the same. */
+		*word = sim_draw(sim, 0x11e00ull << 8 | f->kind, node->sends << 8 | node->index);
+		if (sim_chance(*word, f->amount)) {
+			*word = random_mix(*word);
+			sim->report->faults[f->kind]++;
+			return f;
+		}
+	}
+	return NULL;
+}
+
+static void
+lie_one(struct sim_node *node, const struct send *send, uint16_t to, struct packet *truth)
+{
+	uint64_t word = 0;
+	const struct fault *f = lie_choose(node, to, &word);
+	struct packet *p = f != NULL ? lie_make(node, send, to, f, word) : truth;
+	if (f == NULL)
+		truth->references++;
+	if (f != NULL && f->kind == FAULT_REPLAY) {
+		struct packet *old = (struct packet *)old_find(node, 0, word);
+		if (old != NULL) {
+			old->references++;
+			link_send(node, to, old);
+		}
+	}
+	for (uint32_t i = 0; f != NULL && f->kind == FAULT_FLOOD && i < FLOOD_COUNT; i++) {
+		p->references++;
+		link_send(node, to, p);
+	}
+	if (p != NULL)
+		link_send(node, to, p);
+}
+
+bool
+lie_send(struct sim_node *node, const struct send *send)
+{
+	struct sim *sim = node->sim;
+	struct packet *truth = packet_make(send->header, send->header->size);
+	lie_remember(node, truth);
+	for (uint64_t left = send->to; left != 0; left &= left - 1) {
+		uint16_t to = (uint16_t)__builtin_ctzll(left);
+		if (to == node->identity) { /* nobody fools himself */
+			truth->references++;
+			link_send(node, to, truth);
+		} else {
+			lie_one(node, send, to, truth);
+		}
+	}
+	if (send->to == 0)
+		lie_one(node, send,
+		    (uint16_t)(sim->replicas_count + sim->slot_clients[send->client]), truth);
+	packet_release(truth);
+	return true;
+}
+
+/*
+ * A message that nobody asked for: a header of a type that was seen, with
+ * numbers near those that were seen, and a body from anywhere, under the liar's
+ * own name and keys.
+ */
+void
+lie_generate(struct sim_node *node, const struct fault *fault, uint64_t number)
+{
+	struct sim *sim = node->sim;
+	struct letter_copy copy;
+	uint64_t word = sim_draw(sim, 0x9e4e7a7eull, number << 8 | node->index);
+	if (!sim_chance(word, fault->amount))
+		return;
+	word = random_mix(word);
+	const struct packet *model = old_find(node, 0, word);
+	if (model == NULL || !copy_make(sim, &copy, model->data, model->size))
+		return;
+	if (copy.header->type == MESSAGE_REQUEST || copy.header->type == MESSAGE_SEGMENT)
+		return;
+	uint16_t nodes = (uint16_t)(sim->replicas_count + sim->clients_count);
+	uint16_t to = (uint16_t)((word >> 8) % nodes);
+	const struct packet *other = old_find(node, 0, word >> 32);
+	const struct message_header *header = (const void *)other->data;
+	copy.header->sender = node->identity;
+	copy.proof = sim->plan.protocol.protocol_proof;
+	if (word >> 16 & 1)
+		copy.header->view = number_lie(copy.header->view, header->view, word >> 20);
+	if (word >> 17 & 1)
+		copy.header->seq = number_lie(copy.header->seq, header->seq, word >> 24);
+	if (word >> 18 & 1)
+		copy.header->type = header->type;
+	if (word >> 19 & 1)
+		body_lie(&copy, node, word >> 28);
+	if (copy.header->type == MESSAGE_REPLY || copy.header->type == MESSAGE_REPLY_LOST)
+		copy.proof = sim->plan.protocol.reply_proof;
+	if (to == node->identity)
+		return;
+	uint16_t slot = (uint16_t)((word >> 40) % sim->options.clients);
+	if (to >= sim->replicas_count) {
+		to = (uint16_t)(sim->replicas_count + sim->slot_clients[slot]);
+		if (copy.proof == PROOF_VECTOR)
+			copy.proof = PROOF_MAC;
+	} else if (copy.proof == PROOF_MAC) {
+		copy.proof = PROOF_VECTOR;
+	}
+	uint8_t kind = copy.proof == PROOF_MERKLE ? PROOF_MERKLE + MERKLE_DEPTH_MAX : copy.proof;
+	uint32_t room = sim->plan.envelope_size - (uint32_t)sizeof(*header) -
+			proof_size(kind, sim->replicas_count);
+	copy.body_size = copy.body_size < room ? copy.body_size : room;
+	sim->report->faults[FAULT_GENERATE]++;
+	link_send(node, to, copy_seal(node, &copy, to, slot));
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A node of the simulator: its engine, its clock, its envelopes, its inbox. See sim.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/keys.h"
+#include "sim.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define EXACT 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define EXACT 1
+#endif
+#endif
+#ifndef EXACT
+#define EXACT 0
+#endif
+
+enum { RATE_ONE = 1024, KEY_SEED = 7, CRYPTO_SETS_MAX = 64 };
+
+/* ---- Crypto ---------------------------------------------------------------- */
+
+/* Provers for one shape of a cluster. They hold keys and working memory, no history. */
+struct crypto_set {
+	const struct crypto_ops *ops;
+	uint16_t replicas_count;
+	uint16_t clients_count;
+	uint32_t slots_count;
+	uint16_t slot_clients[SIM_SLOTS_MAX];
+	struct crypto *nodes[SIM_NODES_MAX];
+};
+
+static struct crypto_set crypto_sets[CRYPTO_SETS_MAX];
+static uint32_t crypto_sets_count;
+static struct key_pair key_pairs[SIM_NODES_MAX];
+static uint8_t key_publics[SIM_NODES_MAX][CRYPTO_PUBLIC_SIZE];
+
+const struct crypto_ops *
+sim_crypto_ops(const struct sim *sim)
+{
+	return sim->config->real_crypto ? &crypto_real : &crypto_toy;
+}
+
+static void
+keys_make(void)
+{
+	for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
+		keys_generate_seeded(&key_pairs[i], KEY_SEED, i);
+		memcpy(key_publics[i], key_pairs[i].public33, CRYPTO_PUBLIC_SIZE);
+	}
+}
+
+static struct crypto_set *
+crypto_set_find(const struct sim *sim)
+{
+	const struct crypto_ops *ops = sim_crypto_ops(sim);
+	for (uint32_t i = 0; i < crypto_sets_count; i++) {
+		struct crypto_set *set = &crypto_sets[i];
+		if (set->ops == ops && set->replicas_count == sim->replicas_count &&
+		    set->clients_count == sim->clients_count &&
+		    set->slots_count == sim->options.clients)
+			return set;
+	}
+	if (crypto_sets_count == 0)
+		keys_make();
+	uint32_t at = crypto_sets_count % CRYPTO_SETS_MAX;
+	if (crypto_sets_count == CRYPTO_SETS_MAX) {
+		for (uint32_t i = 0; i < CRYPTO_SETS_MAX; i++) {
+			for (uint32_t j = 0; j < SIM_NODES_MAX; j++)
+				crypto_sets[i].ops->close(crypto_sets[i].nodes[j]);
+		}
+		crypto_sets_count = 0;
+		at = 0;
+	}
+	struct crypto_set *set = &crypto_sets[at];
+	crypto_sets_count++;
+	*set = (struct crypto_set){
+	    .ops = ops,
+	    .replicas_count = sim->replicas_count,
+	    .clients_count = sim->clients_count,
+	    .slots_count = sim->options.clients,
+	};
+	memcpy(set->slot_clients, sim->slot_clients, sizeof(set->slot_clients));
+	return set;
+}
+
+struct crypto *
+sim_crypto(const struct sim *sim, uint16_t identity)
+{
+	struct crypto_set *set = crypto_set_find(sim);
+	if (set->nodes[identity] != NULL)
+		return set->nodes[identity];
+	char error[256] = "";
+	struct crypto_config config = {
+	    .cluster = sim->plan.protocol.cluster,
+	    .replicas_count = sim->replicas_count,
+	    .clients_count = sim->clients_count,
+	    .self = identity,
+	    .slots_count = sim->options.clients,
+	    .slot_clients = set->slot_clients,
+	    .public_keys = (const uint8_t(*)[CRYPTO_PUBLIC_SIZE])key_publics,
+	};
+	memcpy(config.secret, key_pairs[identity].secret, sizeof(config.secret));
+	set->nodes[identity] = set->ops->open(&config, error);
+	if (set->nodes[identity] == NULL)
+		fprintf(stderr, "oskr-sim: %s\n", error);
+	check(set->nodes[identity] != NULL);
+	return set->nodes[identity];
+}
+
+static void
+digest(void *context, const struct digest_job *jobs, uint32_t count)
+{
+	struct sim_node *node = context;
+	sim_crypto_ops(node->sim)->digest(node->crypto, jobs, count);
+}
+
+/* ---- Envelopes -------------------------------------------------------------- */
+
+/* Of exactly their size; without the address sanitizer they are used again. */
+static uint32_t
+refill(void *self, struct send *sends, uint32_t count)
+{
+	struct sim_node *node = self;
+	for (uint32_t i = 0; i < count; i++) {
+		void *envelope = node->envelopes_free;
+		if (envelope != NULL)
+			memcpy(&node->envelopes_free, envelope, sizeof(void *));
+		else
+			envelope = malloc(node->sim->plan.envelope_size);
+		check(envelope != NULL);
+		sends[i].header = envelope;
+		sends[i].owner = envelope;
+		sends[i].capacity = node->sim->plan.envelope_size;
+	}
+	node->envelopes_out += count;
+	return count;
+}
+
+static void
+envelope_free(struct sim_node *node, void *envelope)
+{
+	node->envelopes_out--;
+	if (EXACT) {
+		free(envelope);
+		return;
+	}
+	memcpy(envelope, &node->envelopes_free, sizeof(void *));
+	node->envelopes_free = envelope;
+}
+
+static void
+send_plain(struct sim_node *node, const struct send *s)
+{
+	struct packet *packet = packet_make(s->header, s->header->size);
+	for (uint64_t left = s->to; left != 0; left &= left - 1) {
+		packet->references++;
+		link_send(node, (uint16_t)__builtin_ctzll(left), packet);
+	}
+	if (s->to == 0) {
+		check(s->client < node->sim->options.clients);
+		packet->references++;
+		link_send(node,
+		    (uint16_t)(node->sim->replicas_count + node->sim->slot_clients[s->client]),
+		    packet);
+	}
+	packet_release(packet);
+}
+
+static void
+transmit(void *self, struct send *sends, uint32_t count)
+{
+	struct sim_node *node = self;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct send *s = &sends[i];
+		/* A large message went to the segmenter; its envelope is empty. */
+		if (s->large == 0) {
+			check(s->to >> node->sim->replicas_count == 0);
+			check(s->header->size <= s->capacity);
+			node->sends++;
+			if ((node->sim->liars >> node->index & 1) == 0 || !lie_send(node, s))
+				send_plain(node, s);
+		}
+		envelope_free(node, s->owner);
+	}
+}
+
+/* ---- Life ------------------------------------------------------------------- */
+
+static struct shard_config
+shard_config(struct sim_node *node)
+{
+	struct sim *sim = node->sim;
+	bool replica = node->identity < sim->replicas_count;
+	struct shard_config shard = plan_shard(&sim->plan, sim->config->protocol.protocol,
+	    replica ? 1ull << node->identity : 0);
+	shard.crypto_ops = sim_crypto_ops(sim);
+	shard.crypto = node->crypto;
+	shard.io = (struct shard_io){.self = node, .refill = refill, .transmit = transmit};
+	shard.id_seed = sim_draw(sim, 77, node->index);
+	return shard;
+}
+
+static void
+replica_make(struct sim_node *node, bool restarted)
+{
+	struct sim *sim = node->sim;
+	struct protocol_config protocol = sim->plan.protocol;
+	protocol.self = node->identity;
+	protocol.restarted = restarted;
+	struct replica_config config = {
+	    .shard = shard_config(node),
+	    .executor = sim->plan.executor,
+	};
+	config.shard.protocol = &protocol;
+	config.executor.digester = (struct digester){digest, node};
+	config.executor.huge_pages = false;
+	config.executor.populate = false;
+	sim->observers[node->index] = (struct executor_observer){
+	    .context = &sim->oracle.replicas[node->index],
+	    .batch = oracle_batch,
+	    .checkpoint = oracle_checkpoint,
+	};
+	if (node->correct)
+		config.executor.observer = &sim->observers[node->index];
+	node->replica = calloc(1, sizeof(*node->replica));
+	check(node->replica != NULL);
+	check(replica_open(node->replica, &config) == 0);
+	if (node->correct)
+		oracle_replica_set(&sim->oracle, node->index, &node->replica->executor);
+}
+
+static void
+client_make(struct sim_node *node)
+{
+	struct sim *sim = node->sim;
+	uint16_t number = (uint16_t)(node->index - sim->replicas_count);
+	struct protocol_config protocol = sim->plan.protocol;
+	protocol.self = number;
+	protocol.slot_first = (uint16_t)plan_slot_first(&sim->plan, number);
+	protocol.slots_count = plan_slots_count(&sim->plan, &sim->options, number);
+	struct client_config config = {.shard = shard_config(node), .workload = node->workload};
+	config.shard.protocol = &protocol;
+	node->client = calloc(1, sizeof(*node->client));
+	check(node->client != NULL);
+	check(client_open(node->client, &config) == 0);
+}
+
+void
+node_open(struct sim *sim, uint16_t index, uint16_t identity, bool restarted)
+{
+	struct sim_node *node = &sim->nodes[index];
+	node->sim = sim;
+	node->index = index;
+	node->identity = identity;
+	node->crypto = sim_crypto(sim, identity);
+	node->correct = (sim->liars >> index & 1) == 0;
+	if (!restarted)
+		node->clock_rate = RATE_ONE;
+	node->up = true;
+	if (identity < sim->replicas_count) {
+		node->machine = sim->config->protocol.protocol->replica;
+		replica_make(node, restarted);
+	} else {
+		node->machine = sim->config->protocol.protocol->client;
+		client_make(node);
+	}
+	node->wake_ns = sim->now_ns;
+}
+
+/* Every envelope is in the outbox or was given back: else one has leaked. */
+static void
+envelopes_reclaim(struct sim_node *node, struct outbox *out)
+{
+	for (uint32_t i = 0; i < out->sends_ready; i++)
+		envelope_free(node, out->sends[i].owner);
+	out->sends_ready = 0;
+	while (node->envelopes_free != NULL) {
+		void *envelope = node->envelopes_free;
+		memcpy(&node->envelopes_free, envelope, sizeof(void *));
+		free(envelope);
+	}
+}
+
+void
+node_close(struct sim_node *node)
+{
+	if (node->replica == NULL && node->client == NULL)
+		return;
+	envelopes_reclaim(node, &node_shard(node)->outbox);
+	if (node->replica != NULL)
+		replica_close(node->replica);
+	else
+		client_close(node->client);
+	free(node->replica);
+	free(node->client);
+	node->replica = NULL;
+	node->client = NULL;
+	node_inbox_clear(node);
+	for (uint32_t i = 0; i < node->held_count; i++)
+		packet_release(node->held[i]);
+	node->held_count = 0;
+}
+
+/* ---- Clock ------------------------------------------------------------------ */
+
+uint64_t
+node_clock(const struct sim_node *node)
+{
+	uint64_t since = node->sim->now_ns - node->clock_since_ns;
+	return node->clock_base_ns + since * node->clock_rate / RATE_ONE;
+}
+
+uint64_t
+node_clock_at(const struct sim_node *node, uint64_t local_ns)
+{
+	if (local_ns <= node->clock_base_ns)
+		return node->sim->now_ns;
+	uint64_t since = local_ns - node->clock_base_ns;
+	if (since > UINT64_MAX / RATE_ONE / 2)
+		return FAULT_NEVER;
+	uint64_t at_ns = node->clock_since_ns +
+			 (since * RATE_ONE + node->clock_rate - 1) / node->clock_rate;
+	return at_ns < node->sim->now_ns ? node->sim->now_ns : at_ns;
+}
+
+void
+node_clock_set(struct sim_node *node, uint64_t rate, uint64_t jump_ns)
+{
+	node->clock_base_ns = node_clock(node) + jump_ns;
+	node->clock_since_ns = node->sim->now_ns;
+	node->clock_rate = rate;
+}
+
+/* ---- Running ---------------------------------------------------------------- */
+
+void
+node_inbox_clear(struct sim_node *node)
+{
+	for (; node->inbox_count > 0; node->inbox_count--) {
+		packet_release(node->inbox[node->inbox_first]);
+		node->inbox_first = (node->inbox_first + 1) % SIM_INBOX_MAX;
+	}
+}
+
+void
+node_receive(struct sim_node *node, struct packet *packet)
+{
+	/* A full receive queue loses what comes: as a port does. */
+	if (!node->up || node->inbox_count == SIM_INBOX_MAX) {
+		packet_release(packet);
+		return;
+	}
+	node->inbox[(node->inbox_first + node->inbox_count++) % SIM_INBOX_MAX] = packet;
+	if (node->paused)
+		return;
+	uint64_t at_ns =
+	    node->busy_until_ns > node->sim->now_ns ? node->busy_until_ns : node->sim->now_ns;
+	if (at_ns < node->wake_ns)
+		node->wake_ns = at_ns;
+}
+
+void
+node_wake(struct sim_node *node)
+{
+	struct sim *sim = node->sim;
+	uint64_t at_ns = FAULT_NEVER;
+	if (!node->up || node->paused) {
+		node->wake_ns = FAULT_NEVER;
+		return;
+	}
+	if (node->inbox_count > 0) {
+		at_ns = sim->now_ns;
+	} else if (node->replica != NULL) {
+		at_ns = node_clock_at(node, replica_deadline(node->replica));
+	} else {
+		at_ns = node_clock_at(node, client_deadline(node->client));
+		if (node->client->phase == CLIENT_IDLE && node->client->idle_count > 0) {
+			uint64_t next_ns = sim_allowed_next_ns(sim);
+			at_ns = next_ns < at_ns ? next_ns : at_ns;
+		}
+	}
+	node->wake_ns = at_ns > node->busy_until_ns ? at_ns : node->busy_until_ns;
+}
+
+/* The engine's own invariants, after every burst. */
+static void
+node_audit(struct sim_node *node)
+{
+	struct shard *s = node_shard(node);
+	for (uint32_t i = 0; i < s->config.machines_count; i++)
+		node->machine->audit(s->machines[i]);
+	if (node->envelopes_out != (int64_t)s->outbox.sends_ready)
+		sim_fail(node->sim, "memory: node %u lost %ld envelopes", node->index,
+		    (long)(node->envelopes_out - (int64_t)s->outbox.sends_ready));
+	if (node->client != NULL && node->correct && node->client->counters.wrong > 0)
+		sim_fail(node->sim, "answers: client node %u took a wrong answer", node->index);
+	if (node->sim->disturbed)
+		return;
+	uint64_t bad = s->counters.drops[SHARD_DROP_PROOF] + s->counters.drops[SHARD_DROP_INSTANCE];
+	for (uint32_t i = 0; i < PARSE_ERRORS_COUNT; i++)
+		bad += s->counters.drops[SHARD_DROP_PARSE + i];
+	if (bad > 0)
+		sim_fail(node->sim, "node %u counts a correct node's message as a violation",
+		    node->index);
+}
+
+void
+node_run(struct sim_node *node)
+{
+	struct sim *sim = node->sim;
+	struct datagram list[SHARD_BURST_MAX];
+	uint32_t steps;
+	uint32_t count =
+	    node->inbox_count < SHARD_BURST_MAX ? node->inbox_count : SHARD_BURST_MAX;
+	for (uint32_t i = 0; i < count; i++) {
+		struct packet *p = node->inbox[node->inbox_first];
+		node->inbox_first = (node->inbox_first + 1) % SIM_INBOX_MAX;
+		node->held[i] = p;
+		list[i] = (struct datagram){p->data, p->size};
+	}
+	node->inbox_count -= count;
+	node->held_count = count;
+	if (node->replica != NULL) {
+		steps = replica_run(node->replica, node_clock(node), list, count);
+	} else {
+		bool asks = sim->oracle.asked < sim_allowed(sim);
+		client_phase_set(
+		    node->client, asks ? CLIENT_MEASURE : CLIENT_IDLE, node_clock(node));
+		steps = client_run(node->client, node_clock(node), list, count);
+	}
+	node_audit(node);
+	for (uint32_t i = 0; i < count; i++) {
+		if ((sim->liars >> node->index & 1) != 0)
+			lie_remember(node, node->held[i]);
+		packet_release(node->held[i]);
+	}
+	node->held_count = 0;
+	sim_note(sim, (uint64_t)steps << 32 | (uint64_t)count << 8 | node->index);
+	node->busy_until_ns =
+	    sim->now_ns + sim->around.service_ns + sim->around.service_ns / 10 * count;
+	node_wake(node);
+}

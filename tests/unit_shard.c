@@ -1,0 +1,873 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine/shard.c with a machine that does what each message tells it to, a
+ * prover that believes all but one key, and an io that counts its envelopes.
+ */
+#include "engine/shard.h"
+
+#include "tests/fake_io.h"
+#include "tests/unit.h"
+
+enum {
+	CLUSTER = 77,
+	REPLICAS = 4,
+	ENVELOPE_SIZE = ENVELOPE_SIZE_MIN,
+	MESSAGE_SIZE_MAX = 20000,
+	MACHINES_MAX = 2,
+	TRACE_MAX = 1024,
+	KEY_BAD = 13,
+	DELIVERIES_SEEN_MAX = 256,
+};
+
+/* The body of each message: what the machine does with it. */
+struct command {
+	uint64_t to;	      /* of what it sends */
+	uint32_t sends;	      /* messages sent back */
+	uint32_t large_size;  /* bytes of the body of one more, or 0 */
+	uint32_t hops;	      /* of the large one: it commands the next, so many times */
+	uint32_t deliveries;
+	uint32_t completions;
+	uint32_t claims;
+	uint32_t claims_bad;  /* of them, from the first on */
+	uint32_t optional;    /* all of them are */
+	uint32_t refused;     /* by screen(), after it has listed the claims */
+	uint32_t reserved[3];
+};
+static_assert(sizeof(struct command) % 8 == 0, "no padding");
+
+/* A step that was made. */
+struct step {
+	uint32_t machine;
+	enum event_type type;
+	uint64_t seq;
+	uint32_t body_size;
+	uint32_t holds_false;
+	bool body_right; /* what follows the command */
+};
+
+struct fake_machine {
+	uint32_t index;
+	uint64_t due_ns;
+	uint32_t timeouts_left; /* then due never */
+	struct stamp stamp;
+};
+
+/* What one shard's test sees. */
+struct rig {
+	struct shard *shard;
+	struct fake_io io;
+	struct step steps[TRACE_MAX];
+	uint32_t steps_count;
+	uint64_t delivered[DELIVERIES_SEEN_MAX]; /* seq */
+	uint16_t instances[DELIVERIES_SEEN_MAX];
+	uint32_t delivered_count;
+	uint32_t completed_count;
+	uint32_t drains;
+	uint32_t proves;
+	uint32_t proved_max; /* claims of one call */
+	uint32_t sealed;
+};
+
+static struct rig rigs[2];
+static struct rig *current; /* whose shard runs */
+
+/* ---- The machine -------------------------------------------------------- */
+
+static uint32_t claims_bound = 4;
+
+static uint32_t
+fake_claims(const struct protocol_config *config)
+{
+	(void)config;
+	return claims_bound;
+}
+
+static size_t
+fake_size(const struct protocol_config *config)
+{
+	(void)config;
+	return sizeof(struct fake_machine);
+}
+
+static void
+fake_init(void *self, const struct protocol_config *config)
+{
+	*(struct fake_machine *)self = (struct fake_machine){
+	    .index = config->instance,
+	    .due_ns = TIME_NEVER,
+	    .stamp = {config->cluster, config->self, config->replicas_count, config->protocol},
+	};
+}
+
+static struct command
+command_of(const struct message *m)
+{
+	struct command command = {0};
+	if (m->body_size >= sizeof(command))
+		memcpy(&command, m->body, sizeof(command));
+	return command;
+}
+
+static enum verdict
+fake_screen(const void *self, const struct message *m, struct claims *claims)
+{
+	struct command command = command_of(m);
+	(void)self;
+	for (uint32_t i = 0; i < command.claims; i++) {
+		struct claim *c = claims_add(claims);
+		c->kind = CLAIM_MAC;
+		c->key = i < command.claims_bad ? KEY_BAD : 1;
+		c->optional = command.optional != 0;
+		c->size = 0;
+		c->data = NULL;
+		c->proof = NULL;
+	}
+	return command.refused || m->header->type != MESSAGE_PROTOCOL ? VERDICT_DROP : VERDICT_STEP;
+}
+
+static uint8_t
+pattern(uint64_t seq, uint32_t at)
+{
+	return (uint8_t)(seq * 31 + at * 7 + (at >> 8));
+}
+
+static void
+body_write(uint8_t *body, const struct command *command, uint64_t seq, uint32_t size)
+{
+	memcpy(body, command, sizeof(*command));
+	for (uint32_t i = (uint32_t)sizeof(*command); i < size; i++)
+		body[i] = pattern(seq, i);
+}
+
+static void
+send_one(const struct fake_machine *f, struct outbox *out, const struct command *command,
+    const struct letter *letter)
+{
+	struct command next = {.to = command->to};
+	if (command->hops > 0 && letter->body_size == command->large_size) {
+		next.large_size = command->large_size;
+		next.hops = command->hops - 1;
+	}
+	struct send *s =
+	    command->to != 0 ? outbox_send(out, command->to) : outbox_send_client(out, 3);
+	uint8_t *body = outbox_write(out, s, &f->stamp, letter);
+	body_write(body, &next, letter->seq, letter->body_size);
+}
+
+static void
+obey(const struct fake_machine *f, const struct message *m, struct outbox *out)
+{
+	struct command command = command_of(m);
+	struct letter letter = {
+	    .type = MESSAGE_PROTOCOL,
+	    .instance = (uint16_t)f->index,
+	    .body_size = sizeof(command),
+	    .seq = m->header->seq * 100,
+	};
+	for (uint32_t i = 0; i < command.sends; i++, letter.seq++)
+		send_one(f, out, &command, &letter);
+	letter.body_size = command.large_size;
+	letter.seq = m->header->seq + 1;
+	if (command.large_size > 0)
+		send_one(f, out, &command, &letter);
+	for (uint32_t i = 0; i < command.deliveries; i++)
+		outbox_deliver(out)->seq = m->header->seq * 10 + i;
+	for (uint32_t i = 0; i < command.completions; i++)
+		*outbox_complete(out) = (struct completion){.timestamp = m->header->seq};
+}
+
+static void
+fake_step(void *self, const struct event *event, struct outbox *out)
+{
+	struct fake_machine *f = self;
+	CU_ASSERT_FATAL(current->steps_count < TRACE_MAX);
+	struct step *step = &current->steps[current->steps_count++];
+	*step = (struct step){.machine = f->index, .type = event->type, .body_right = true};
+	if (event->type == EVENT_TIMEOUT) {
+		f->timeouts_left -= f->timeouts_left > 0;
+		f->due_ns = f->timeouts_left > 0 ? f->due_ns : TIME_NEVER;
+	}
+	if (event->type != EVENT_MESSAGE)
+		return;
+	const struct message *m = event->message;
+	struct command command = command_of(m);
+	step->seq = m->header->seq;
+	step->body_size = m->body_size;
+	for (uint32_t i = (uint32_t)sizeof(command); i < m->body_size; i++)
+		step->body_right &= m->body[i] == pattern(m->header->seq, i);
+	for (uint32_t i = 0; i < command.claims; i++)
+		step->holds_false += !event->holds[i];
+	obey(f, m, out);
+}
+
+static uint64_t
+fake_deadline(const void *self)
+{
+	return ((const struct fake_machine *)self)->due_ns;
+}
+
+static void
+fake_audit(const void *self)
+{
+	(void)self;
+}
+
+static uint64_t
+fake_zero(const void *self)
+{
+	(void)self;
+	return 0;
+}
+
+static const struct machine fake_machine = {
+    .sends_per_step = 8,
+    .large_per_step = 1,
+    .deliveries_per_step = 2,
+    .completions_per_step = 3,
+    .claims_per_message = fake_claims,
+    .size = fake_size,
+    .init = fake_init,
+    .screen = fake_screen,
+    .step = fake_step,
+    .deadline = fake_deadline,
+    .audit = fake_audit,
+    .view = fake_zero,
+    .retransmissions = fake_zero,
+};
+
+/* ---- The prover and the owner ------------------------------------------- */
+
+static void
+fake_prove(struct crypto *c, struct claims *claims)
+{
+	(void)c;
+	current->proves++;
+	if (claims->count > current->proved_max)
+		current->proved_max = claims->count;
+	CU_ASSERT(claims->count > 0);
+	for (uint32_t i = 0; i < claims->count; i++)
+		claims->holds[i] = claims->list[i].key != KEY_BAD;
+}
+
+static void
+fake_seal(struct crypto *c, struct send *sends, uint32_t count)
+{
+	(void)c;
+	(void)sends;
+	current->sealed += count;
+}
+
+static const struct crypto_ops fake_crypto = {.prove = fake_prove, .seal = fake_seal};
+
+static void
+fake_drain(void *owner)
+{
+	struct rig *rig = owner;
+	struct outbox *out = &rig->shard->outbox;
+	rig->drains++;
+	for (uint32_t i = 0; i < out->deliveries_count; i++) {
+		CU_ASSERT_FATAL(rig->delivered_count < DELIVERIES_SEEN_MAX);
+		rig->delivered[rig->delivered_count] = out->deliveries[i].seq;
+		rig->instances[rig->delivered_count++] = out->deliveries[i].instance;
+	}
+	out->deliveries_count = 0;
+	rig->completed_count += out->completions_count;
+	out->completions_count = 0;
+}
+
+/* ---- The rig ------------------------------------------------------------ */
+
+struct rig_options {
+	uint16_t self;
+	uint32_t machines_count;
+	uint64_t own_mask;
+	uint32_t message_size_max;
+};
+
+static struct rig *
+rig_open(uint32_t index, const struct rig_options *options)
+{
+	struct rig *rig = &rigs[index];
+	struct protocol_config protocol = {
+	    .cluster = CLUSTER,
+	    .replicas_count = REPLICAS,
+	    .self = options->self,
+	    .instances_count = (uint16_t)options->machines_count,
+	    .slots_count = 8,
+	};
+	struct shard_config config = {
+	    .machine = &fake_machine,
+	    .protocol = &protocol,
+	    .machines_count = options->machines_count,
+	    .own_mask = options->own_mask,
+	    .envelope_size = ENVELOPE_SIZE,
+	    .message_size_max = options->message_size_max,
+	    .large_count = OUTBOX_LARGE_MAX,
+	    .assemblies_count = 16,
+	    .crypto_ops = &fake_crypto,
+	    .io = {&rig->io, fake_refill, fake_transmit},
+	    .drain = fake_drain,
+	    .owner = rig,
+	};
+	memset(rig, 0, sizeof(*rig));
+	fake_io_open(&rig->io, ENVELOPE_SIZE);
+	CU_ASSERT(shard_memory(&config) > sizeof(struct shard));
+	rig->shard = shard_open(&config);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(rig->shard);
+	current = rig;
+	return rig;
+}
+
+static struct rig *
+rig_open_replica(void)
+{
+	return rig_open(0, &(struct rig_options){.machines_count = 1, .own_mask = 1});
+}
+
+static void
+rig_close(struct rig *rig)
+{
+	fake_io_close(&rig->io, rig->shard);
+	shard_close(rig->shard);
+}
+
+static struct fake_machine *
+machine(struct rig *rig, uint32_t index)
+{
+	return rig->shard->machines[index];
+}
+
+/* Messages that wait for the next burst. */
+struct burst {
+	struct datagram list[SHARD_BURST_MAX];
+	uint32_t count;
+};
+
+static struct message_header *
+burst_add(struct burst *b, const struct command *command, uint64_t seq)
+{
+	struct message_header *h = malloc(sizeof(*h) + sizeof(*command));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(h);
+	CU_ASSERT_FATAL(b->count < SHARD_BURST_MAX);
+	*h = (struct message_header){
+	    .size = sizeof(*h) + sizeof(*command),
+	    .cluster = CLUSTER,
+	    .type = MESSAGE_PROTOCOL,
+	    .version = MESSAGE_VERSION,
+	    .seq = seq,
+	};
+	memcpy(h + 1, command, sizeof(*command));
+	b->list[b->count++] = (struct datagram){(const uint8_t *)h, h->size};
+	return h;
+}
+
+/* Runs them as one burst and frees them, as the network does. */
+static uint32_t
+burst_run(struct rig *rig, struct burst *b, uint64_t now_ns)
+{
+	current = rig;
+	uint32_t steps = shard_run(rig->shard, now_ns, b->list, b->count);
+	for (uint32_t i = 0; i < b->count; i++)
+		free((void *)(uintptr_t)b->list[i].data);
+	b->count = 0;
+	CU_ASSERT_EQUAL(rig->io.lent, rig->shard->outbox.sends_ready);
+	CU_ASSERT_EQUAL(rig->shard->outbox.sends_count, 0);
+	return steps;
+}
+
+static uint64_t
+drops(const struct rig *rig, uint32_t drop)
+{
+	return rig->shard->counters.drops[drop];
+}
+
+/* ---- Stories ------------------------------------------------------------ */
+
+static void
+messages_before_timers(void)
+{
+	struct rig *rig =
+	    rig_open(0, &(struct rig_options){.machines_count = 2, .own_mask = 1});
+	struct burst b = {0};
+	machine(rig, 0)->due_ns = 0;
+	machine(rig, 0)->timeouts_left = 2;
+	machine(rig, 1)->due_ns = 500;
+	machine(rig, 1)->timeouts_left = 1;
+	burst_add(&b, &(struct command){0}, 1)->instance = 1;
+	burst_add(&b, &(struct command){0}, 2)->instance = 0;
+	burst_add(&b, &(struct command){0}, 3)->instance = 1;
+	CU_ASSERT_EQUAL(burst_run(rig, &b, 499), 5);
+	CU_ASSERT_EQUAL_FATAL(rig->steps_count, 5);
+	for (uint32_t i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(rig->steps[i].type, EVENT_MESSAGE);
+		CU_ASSERT_EQUAL(rig->steps[i].seq, i + 1);
+		CU_ASSERT_EQUAL(rig->steps[i].machine, (i + 1) % 2);
+	}
+	CU_ASSERT_EQUAL(rig->steps[3].type, EVENT_TIMEOUT);
+	CU_ASSERT_EQUAL(rig->steps[4].type, EVENT_TIMEOUT);
+	CU_ASSERT_EQUAL(rig->steps[4].machine, 0);
+	CU_ASSERT_EQUAL(shard_deadline(rig->shard), 500);
+	CU_ASSERT_EQUAL(burst_run(rig, &b, 500), 1);
+	CU_ASSERT_EQUAL(rig->steps[5].machine, 1);
+	CU_ASSERT_EQUAL(shard_deadline(rig->shard), TIME_NEVER);
+	CU_ASSERT_EQUAL(burst_run(rig, &b, 501), 0);
+	CU_ASSERT_EQUAL(rig->shard->counters.timeouts, 3);
+	CU_ASSERT_EQUAL(rig->shard->counters.messages, 3);
+	CU_ASSERT_EQUAL(rig->shard->counters.datagrams, 3);
+	CU_ASSERT_EQUAL(rig->shard->counters.bursts, 2);
+	rig_close(rig);
+}
+
+static void
+timers_of_a_burst_are_bounded(void)
+{
+	struct rig *rig = rig_open_replica();
+	struct burst b = {0};
+	machine(rig, 0)->due_ns = 0;
+	machine(rig, 0)->timeouts_left = UINT32_MAX;
+	CU_ASSERT_EQUAL(burst_run(rig, &b, 0), SHARD_TIMEOUTS_MAX);
+	CU_ASSERT_EQUAL(burst_run(rig, &b, 0), SHARD_TIMEOUTS_MAX);
+	rig_close(rig);
+}
+
+static void
+bad_datagrams_are_counted(void)
+{
+	struct rig *rig = rig_open_replica();
+	struct burst b = {0};
+	struct command nothing = {0};
+	burst_add(&b, &nothing, 1)->cluster++;
+	burst_add(&b, &nothing, 1)->version++;
+	burst_add(&b, &nothing, 1)->protocol++;
+	burst_add(&b, &nothing, 1)->proof = 4;
+	burst_add(&b, &nothing, 1)->size++;
+	burst_add(&b, &nothing, 1);
+	b.list[5].size = 63;
+	burst_add(&b, &nothing, 1)->instance = 1;
+	burst_add(&b, &nothing, 1)->instance = UINT16_MAX;
+	burst_add(&b, &nothing, 1)->type = MESSAGE_PROTOCOL + 1;
+	burst_add(&b, &nothing, 1)->type = MESSAGE_SEGMENT;
+	burst_add(&b, &nothing, 1)->type = MESSAGE_SEGMENT_NACK;
+	CU_ASSERT_EQUAL(burst_run(rig, &b, 0), 0);
+	CU_ASSERT_EQUAL(rig->steps_count, 0);
+	for (uint32_t error = PARSE_SHORT; error < PARSE_ERRORS_COUNT; error++)
+		CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_PARSE + error), 1);
+	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_INSTANCE), 2);
+	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_SCREEN), 1);
+	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_SEGMENT), 2);
+	CU_ASSERT_EQUAL(rig->shard->counters.datagrams, 11);
+	CU_ASSERT_EQUAL(rig->proves, 0);
+	rig_close(rig);
+}
+
+static void
+a_client_has_one_machine(void)
+{
+	struct rig *rig = rig_open(0, &(struct rig_options){.machines_count = 1});
+	struct burst b = {0};
+	burst_add(&b, &(struct command){0}, 1)->instance = 5;
+	CU_ASSERT_EQUAL(burst_run(rig, &b, 0), 1);
+	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_INSTANCE), 0);
+	rig_close(rig);
+}
+
+static void
+only_the_proven_are_stepped(void)
+{
+	struct rig *rig = rig_open_replica();
+	struct burst b = {0};
+	burst_add(&b, &(struct command){.claims = 2}, 1);
+	burst_add(&b, &(struct command){.claims = 3, .claims_bad = 1}, 2);
+	burst_add(&b, &(struct command){.claims = 2, .claims_bad = 2, .refused = 1}, 3);
+	burst_add(&b, &(struct command){.claims = 4, .claims_bad = 3, .optional = 1}, 4);
+	burst_add(&b, &(struct command){.claims = 1}, 5);
+	burst_run(rig, &b, 0);
+	CU_ASSERT_EQUAL_FATAL(rig->steps_count, 3);
+	CU_ASSERT_EQUAL(rig->steps[0].seq, 1);
+	CU_ASSERT_EQUAL(rig->steps[0].holds_false, 0);
+	CU_ASSERT_EQUAL(rig->steps[1].seq, 4);
+	CU_ASSERT_EQUAL(rig->steps[1].holds_false, 3);
+	CU_ASSERT_EQUAL(rig->steps[2].seq, 5);
+	CU_ASSERT_EQUAL(rig->steps[2].holds_false, 0);
+	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_PROOF), 1);
+	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_SCREEN), 1);
+	/* One call for the burst; what was refused costs nothing. */
+	CU_ASSERT_EQUAL(rig->proves, 1);
+	CU_ASSERT_EQUAL(rig->shard->counters.claims, 10);
+	rig_close(rig);
+}
+
+static void
+claims_in_chunks(void)
+{
+	claims_bound = 3000;
+	struct rig *rig = rig_open_replica();
+	struct burst b = {0};
+	for (uint64_t seq = 1; seq <= 5; seq++)
+		burst_add(&b, &(struct command){.claims = 3000, .claims_bad = seq == 4}, seq);
+	burst_add(&b, &(struct command){0}, 6);
+	burst_run(rig, &b, 0);
+	claims_bound = 4;
+	CU_ASSERT_EQUAL_FATAL(rig->steps_count, 5);
+	for (uint32_t i = 0; i < 5; i++)
+		CU_ASSERT_EQUAL(rig->steps[i].seq, i < 3 ? i + 1 : i + 2);
+	CU_ASSERT_EQUAL(rig->proves, 3);
+	CU_ASSERT_EQUAL(rig->proved_max, 6000);
+	CU_ASSERT_EQUAL(rig->shard->counters.claims, 15000);
+	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_PROOF), 1);
+	rig_close(rig);
+}
+
+static void
+one_message_may_fill_the_claims(void)
+{
+	claims_bound = CLAIMS_MAX;
+	struct rig *rig = rig_open_replica();
+	struct burst b = {0};
+	burst_add(&b, &(struct command){.claims = CLAIMS_MAX}, 1);
+	burst_add(&b, &(struct command){.claims = CLAIMS_MAX}, 2);
+	burst_run(rig, &b, 0);
+	claims_bound = 4;
+	CU_ASSERT_EQUAL(rig->steps_count, 2);
+	CU_ASSERT_EQUAL(rig->proves, 2);
+	rig_close(rig);
+}
+
+static void
+without_envelopes_messages_are_dropped(void)
+{
+	struct rig *rig = rig_open_replica();
+	struct burst b = {0};
+	machine(rig, 0)->due_ns = 0;
+	machine(rig, 0)->timeouts_left = 1;
+	rig->io.envelopes_count = fake_machine.sends_per_step - 1;
+	burst_add(&b, &(struct command){.to = 2, .sends = 1}, 1);
+	burst_add(&b, &(struct command){0}, 2);
+	burst_run(rig, &b, 0);
+	CU_ASSERT_EQUAL(rig->steps_count, 0);
+	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_ROOM), 2);
+	CU_ASSERT_EQUAL(rig->io.lent, fake_machine.sends_per_step - 1);
+	/* The timer was not lost: it is stepped as soon as there is room. */
+	CU_ASSERT_EQUAL(shard_deadline(rig->shard), 0);
+	rig->io.envelopes_count++;
+	burst_add(&b, &(struct command){.to = 2, .sends = 1}, 3);
+	burst_run(rig, &b, 0);
+	CU_ASSERT_EQUAL_FATAL(rig->steps_count, 2);
+	CU_ASSERT_EQUAL(rig->steps[0].seq, 3);
+	CU_ASSERT_EQUAL(rig->steps[1].type, EVENT_TIMEOUT);
+	CU_ASSERT_EQUAL(rig->io.frames_count, 1);
+	rig_close(rig);
+}
+
+/* The pool shrinks and grows under load: no send is lost, none comes twice. */
+static void
+scarce_envelopes(void)
+{
+	struct rig *rig = rig_open_replica();
+	struct burst b = {0};
+	uint64_t expected = 0;
+	for (uint64_t round = 0; round < 60; round++) {
+		rig->io.envelopes_count = (uint32_t)(round * 37 % 40);
+		uint64_t steps = rig->shard->counters.messages;
+		uint64_t dropped = drops(rig, SHARD_DROP_ROOM);
+		for (uint64_t i = 0; i < 6; i++)
+			burst_add(&b, &(struct command){.to = 2, .sends = 5}, round * 6 + i + 1);
+		burst_run(rig, &b, round);
+		steps = rig->shard->counters.messages - steps;
+		CU_ASSERT_EQUAL(steps + drops(rig, SHARD_DROP_ROOM) - dropped, 6);
+		expected += steps * 5;
+		CU_ASSERT_EQUAL(rig->shard->counters.sends, expected);
+	}
+	CU_ASSERT(expected > 300);
+	CU_ASSERT(drops(rig, SHARD_DROP_ROOM) > 30);
+	CU_ASSERT_EQUAL(rig->io.frames_count, expected);
+	CU_ASSERT_EQUAL(rig->sealed, expected);
+	for (uint32_t i = 0; i < rig->io.frames_count; i++) {
+		const struct message_header *h = (const void *)rig->io.frames[i].data;
+		CU_ASSERT_EQUAL(h->seq, rig->steps[i / 5].seq * 100 + i % 5);
+	}
+	rig_close(rig);
+}
+
+static void
+a_full_outbox_is_flushed_amid_the_burst(void)
+{
+	struct rig *rig = rig_open_replica();
+	struct burst b = {0};
+	for (uint64_t seq = 1; seq <= SHARD_BURST_MAX; seq++)
+		burst_add(&b, &(struct command){.to = 4, .sends = 8}, seq);
+	burst_run(rig, &b, 0);
+	CU_ASSERT_EQUAL(rig->steps_count, SHARD_BURST_MAX);
+	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_ROOM), 0);
+	CU_ASSERT_EQUAL_FATAL(rig->io.frames_count, SHARD_BURST_MAX * 8);
+	CU_ASSERT_EQUAL(rig->io.transmits, 2);
+	for (uint32_t i = 0; i < rig->io.frames_count; i++) {
+		const struct message_header *h = (const void *)rig->io.frames[i].data;
+		CU_ASSERT_EQUAL(h->seq, (i / 8 + 1) * 100 + i % 8);
+		CU_ASSERT_EQUAL(rig->io.frames[i].to, 4);
+	}
+	rig_close(rig);
+}
+
+static void
+deliveries_and_completions_are_drained(void)
+{
+	struct rig *rig =
+	    rig_open(0, &(struct rig_options){.machines_count = 2, .own_mask = 1});
+	struct burst b = {0};
+	for (uint64_t seq = 0; seq < SHARD_BURST_MAX; seq++)
+		burst_add(&b, &(struct command){.deliveries = 2, .completions = 3}, seq)->instance =
+		    seq % 3 == 0;
+	burst_run(rig, &b, 0);
+	CU_ASSERT_EQUAL(rig->steps_count, SHARD_BURST_MAX);
+	CU_ASSERT_EQUAL_FATAL(rig->delivered_count, SHARD_BURST_MAX * 2);
+	CU_ASSERT_EQUAL(rig->completed_count, SHARD_BURST_MAX * 3);
+	CU_ASSERT(rig->drains > 2);
+	for (uint32_t i = 0; i < rig->delivered_count; i++) {
+		CU_ASSERT_EQUAL(rig->delivered[i], i / 2 * 10 + i % 2);
+		CU_ASSERT_EQUAL(rig->instances[i], i / 2 % 3 == 0);
+	}
+	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_ROOM), 0);
+	rig_close(rig);
+}
+
+/* ---- Large messages ----------------------------------------------------- */
+
+static struct rig *
+rig_open_large(uint16_t self)
+{
+	return rig_open(self, &(struct rig_options){
+				  .self = self,
+				  .machines_count = 1,
+				  .own_mask = 1ull << self,
+				  .message_size_max = MESSAGE_SIZE_MAX,
+			      });
+}
+
+/* Carries what `from` sent to replica `index` over to `to`, except frame `lost`. */
+static void
+carry(struct rig *from, struct rig *to, uint64_t mask, uint64_t now_ns, uint32_t lost)
+{
+	struct burst b = {0};
+	for (uint32_t i = 0; i < from->io.frames_count; i++) {
+		struct fake_frame *frame = &from->io.frames[i];
+		if ((frame->to & mask) == 0 || i == lost)
+			continue;
+		b.list[b.count++] = (struct datagram){frame->data, frame->size};
+		frame->data = NULL;
+		if (b.count == SHARD_BURST_MAX)
+			burst_run(to, &b, now_ns);
+	}
+	burst_run(to, &b, now_ns);
+	fake_io_clear(&from->io);
+}
+
+/* Bursts without input until nothing is left to send. */
+static void
+settle(struct rig *rig, uint64_t now_ns)
+{
+	struct burst b = {0};
+	for (uint32_t i = 0; i < 100 && segmenter_pending(rig->shard->segmenter); i++) {
+		CU_ASSERT_EQUAL(shard_deadline(rig->shard), now_ns);
+		uint32_t before = rig->io.frames_count;
+		CU_ASSERT(burst_run(rig, &b, now_ns) > 0);
+		CU_ASSERT(rig->io.frames_count - before <= SHARD_SEGMENTS_MAX);
+	}
+	CU_ASSERT_FALSE(segmenter_pending(rig->shard->segmenter));
+}
+
+static void
+large_messages_arrive(void)
+{
+	struct rig *a = rig_open_large(0);
+	struct rig *b = rig_open_large(1);
+	struct burst burst = {0};
+	burst_add(&burst, &(struct command){.to = 2, .large_size = 19000}, 7);
+	burst_add(&burst, &(struct command){.to = 2, .large_size = 600, .sends = 1}, 17);
+	burst_run(a, &burst, 5);
+	settle(a, 5);
+	CU_ASSERT_EQUAL(a->io.larges, 2);
+	CU_ASSERT(a->io.frames_count > 19000 / ENVELOPE_SIZE);
+	carry(a, b, 2, 6, UINT32_MAX);
+	CU_ASSERT_EQUAL_FATAL(b->steps_count, 3);
+	for (uint32_t i = 0; i < 3; i++)
+		CU_ASSERT(b->steps[i].body_right);
+	CU_ASSERT_EQUAL(b->steps[0].seq, 1700);
+	CU_ASSERT_EQUAL(b->steps[1].body_size, 600);
+	CU_ASSERT_EQUAL(b->steps[2].body_size, 19000);
+	CU_ASSERT_EQUAL(b->steps[2].seq, 8);
+	CU_ASSERT_EQUAL(drops(b, SHARD_DROP_SEGMENT), 0);
+	rig_close(a);
+	rig_close(b);
+}
+
+static void
+a_lost_segment_is_repaired(void)
+{
+	struct rig *a = rig_open_large(0);
+	struct rig *b = rig_open_large(1);
+	struct burst burst = {0};
+	burst_add(&burst, &(struct command){.to = 2, .large_size = 9000}, 7);
+	burst_run(a, &burst, 5);
+	settle(a, 5);
+	carry(a, b, 2, 5, 4);
+	CU_ASSERT_EQUAL(b->steps_count, 0);
+	uint64_t now_ns = shard_deadline(b->shard);
+	CU_ASSERT_FATAL(now_ns != TIME_NEVER);
+	burst_run(b, &burst, now_ns);
+	CU_ASSERT_EQUAL(b->io.frames_count, 1);
+	carry(b, a, 1, now_ns, UINT32_MAX);
+	settle(a, now_ns);
+	CU_ASSERT_EQUAL(a->io.frames_count, 1);
+	carry(a, b, 2, now_ns, UINT32_MAX);
+	CU_ASSERT_EQUAL_FATAL(b->steps_count, 1);
+	CU_ASSERT(b->steps[0].body_right);
+	CU_ASSERT_EQUAL(b->steps[0].body_size, 9000);
+	rig_close(a);
+	rig_close(b);
+}
+
+/* To oneself and to another: whole in the next burst here, in segments there. */
+static void
+large_to_oneself_and_others(void)
+{
+	struct rig *a = rig_open_large(0);
+	struct rig *b = rig_open_large(1);
+	struct burst burst = {0};
+	burst_add(&burst, &(struct command){.to = 3, .large_size = 5000}, 7);
+	burst_run(a, &burst, 5);
+	CU_ASSERT_EQUAL(a->steps_count, 1);
+	CU_ASSERT_EQUAL(shard_deadline(a->shard), 5);
+	burst_run(a, &burst, 5);
+	CU_ASSERT_EQUAL_FATAL(a->steps_count, 2);
+	CU_ASSERT(a->steps[1].body_right);
+	CU_ASSERT_EQUAL(a->steps[1].body_size, 5000);
+	settle(a, 5);
+	for (uint32_t i = 0; i < a->io.frames_count; i++)
+		CU_ASSERT_EQUAL(a->io.frames[i].to, 2);
+	carry(a, b, 2, 5, UINT32_MAX);
+	CU_ASSERT_EQUAL_FATAL(b->steps_count, 1);
+	CU_ASSERT(b->steps[0].body_right);
+	CU_ASSERT_EQUAL(shard_deadline(a->shard), TIME_NEVER);
+	rig_close(a);
+	rig_close(b);
+}
+
+/* What is read from the burst before is not overwritten by what steps send now. */
+static void
+loops_hold_still(void)
+{
+	struct rig *rig = rig_open_large(0);
+	struct burst b = {0};
+	for (uint64_t i = 0; i < SHARD_LOOPS_MAX; i++)
+		burst_add(&b, &(struct command){.to = 1, .large_size = 3000, .hops = 9}, 100 * i);
+	burst_run(rig, &b, 5);
+	for (uint32_t i = 0; i < 11; i++)
+		burst_run(rig, &b, 5);
+	CU_ASSERT_EQUAL_FATAL(rig->steps_count, SHARD_LOOPS_MAX * 11);
+	for (uint32_t i = 0; i < rig->steps_count; i++) {
+		CU_ASSERT(rig->steps[i].body_right);
+		CU_ASSERT_EQUAL(
+		    rig->steps[i].seq, i % SHARD_LOOPS_MAX * 100 + i / SHARD_LOOPS_MAX);
+	}
+	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_LOOP), 0);
+	CU_ASSERT_EQUAL(rig->io.frames_count, 0);
+	CU_ASSERT_EQUAL(shard_deadline(rig->shard), TIME_NEVER);
+	rig_close(rig);
+}
+
+static void
+loops_are_bounded(void)
+{
+	struct rig *rig = rig_open_large(0);
+	struct burst b = {0};
+	for (uint64_t i = 0; i < SHARD_LOOPS_MAX + 5; i++)
+		burst_add(&b, &(struct command){.to = 1, .large_size = 3000}, 100 * i);
+	burst_run(rig, &b, 5);
+	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_LOOP), 5);
+	for (uint64_t i = 0; i < SHARD_BURST_MAX; i++)
+		burst_add(&b, &(struct command){0}, 9000 + i);
+	burst_run(rig, &b, 5);
+	CU_ASSERT_EQUAL(rig->steps_count, SHARD_LOOPS_MAX + 5 + SHARD_LOOPS_MAX + SHARD_BURST_MAX);
+	rig_close(rig);
+}
+
+/* All large buffers are on their way: what may need one is dropped, not lost half. */
+static void
+no_large_buffer_no_step(void)
+{
+	struct rig *rig = rig_open_large(0);
+	struct burst b = {0};
+	for (uint64_t i = 0; i < OUTBOX_LARGE_MAX + 3; i++)
+		burst_add(&b, &(struct command){.to = 2, .large_size = MESSAGE_SIZE_MAX - 64}, i);
+	burst_run(rig, &b, 5);
+	CU_ASSERT_EQUAL(rig->steps_count, OUTBOX_LARGE_MAX);
+	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_ROOM), 3);
+	settle(rig, 5);
+	burst_add(&b, &(struct command){.to = 2, .large_size = 1000}, 20);
+	burst_run(rig, &b, 5);
+	CU_ASSERT_EQUAL(rig->steps_count, OUTBOX_LARGE_MAX + 1);
+	rig_close(rig);
+}
+
+/* A whole message that is itself a segment, or of another cluster, goes no further. */
+static void
+what_was_assembled_is_judged(void)
+{
+	struct rig *a = rig_open_large(0);
+	struct rig *b = rig_open_large(1);
+	struct burst burst = {0};
+	for (uint32_t round = 0; round < 3; round++) {
+		burst_add(&burst, &(struct command){.to = 2, .large_size = 1000}, 7);
+		burst_run(a, &burst, 5);
+		settle(a, 5);
+		/* The whole message's header is in the first segment. */
+		struct message_header *whole =
+		    (struct message_header *)(void *)(a->io.frames[0].data + 64);
+		if (round == 0)
+			whole->type = MESSAGE_SEGMENT;
+		if (round == 1)
+			whole->cluster++;
+		carry(a, b, 2, 5, UINT32_MAX);
+	}
+	CU_ASSERT_EQUAL(b->steps_count, 1);
+	CU_ASSERT_EQUAL(drops(b, SHARD_DROP_SEGMENT), 1);
+	CU_ASSERT_EQUAL(drops(b, SHARD_DROP_PARSE + PARSE_CLUSTER), 1);
+	rig_close(a);
+	rig_close(b);
+}
+
+static void
+drops_have_names(void)
+{
+	for (uint32_t i = 0; i < SHARD_DROPS_COUNT; i++) {
+		CU_ASSERT_PTR_NOT_NULL_FATAL(shard_drop_name(i));
+		for (uint32_t other = 0; other < i; other++)
+			CU_ASSERT_STRING_NOT_EQUAL(shard_drop_name(i), shard_drop_name(other));
+	}
+	CU_ASSERT_PTR_NULL(shard_drop_name(SHARD_DROPS_COUNT));
+}
+
+static const struct unit_story stories[] = {
+    {"messages before timers", messages_before_timers},
+    {"timers of a burst are bounded", timers_of_a_burst_are_bounded},
+    {"bad datagrams are counted", bad_datagrams_are_counted},
+    {"a client has one machine", a_client_has_one_machine},
+    {"only the proven are stepped", only_the_proven_are_stepped},
+    {"claims in chunks", claims_in_chunks},
+    {"one message may fill the claims", one_message_may_fill_the_claims},
+    {"without envelopes messages are dropped", without_envelopes_messages_are_dropped},
+    {"scarce envelopes", scarce_envelopes},
+    {"a full outbox is flushed amid the burst", a_full_outbox_is_flushed_amid_the_burst},
+    {"deliveries and completions are drained", deliveries_and_completions_are_drained},
+    {"large messages arrive", large_messages_arrive},
+    {"a lost segment is repaired", a_lost_segment_is_repaired},
+    {"large to oneself and others", large_to_oneself_and_others},
+    {"loops hold still", loops_hold_still},
+    {"loops are bounded", loops_are_bounded},
+    {"no large buffer, no step", no_large_buffer_no_step},
+    {"what was assembled is judged", what_was_assembled_is_judged},
+    {"drops have names", drops_have_names},
+};
+
+UNIT_MAIN("shard", stories)

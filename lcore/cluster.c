@@ -3,6 +3,7 @@
 #include "lcore/cluster.h"
 
 #include <errno.h>
+#include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
@@ -168,6 +169,7 @@ nodes_open(struct cluster *c, const struct cluster_config *config, char *error)
 		    .crypto = &crypto,
 		    .endpoint = &endpoint,
 		    .workload = c->nodes[i].workload,
+		    .observer = i == 0 && c->log != NULL ? recorder_log_observer(c->log) : NULL,
 		};
 		memcpy(&node.id_seed, pairs[i].secret, sizeof(node.id_seed));
 		c->nodes[i].lcore = node_lcore(c, i);
@@ -248,6 +250,32 @@ loops_open(struct cluster *c, const struct cluster_config *config)
 	return true;
 }
 
+static uint64_t
+recorder_time(void *context)
+{
+	return clock_ns(context, rte_rdtsc());
+}
+
+/* --history: each client node's workload is watched, and replica 0's order. */
+static bool
+recorders_open(struct cluster *c, const struct cluster_config *config)
+{
+	if (c->options->history == NULL)
+		return true;
+	c->log = recorder_log_open(&c->plan.executor.scope, c->options->clients);
+	if (c->log == NULL)
+		return false;
+	for (uint32_t i = 0; i < c->clients_count; i++) {
+		struct node *node = &c->nodes[c->replicas_count + i];
+		c->recorders[i] =
+		    recorder_open(node->workload, recorder_time, (void *)(uintptr_t)config->clock);
+		if (c->recorders[i] == NULL)
+			return false;
+		node->workload = recorder_workload(c->recorders[i]);
+	}
+	return true;
+}
+
 bool
 cluster_open(struct cluster *c, const struct cluster_config *config, char *error)
 {
@@ -266,6 +294,10 @@ cluster_open(struct cluster *c, const struct cluster_config *config, char *error
 		return false;
 	plan_set(c, config);
 	memory_set(c, config);
+	if (!recorders_open(c, config)) {
+		snprintf(error, ERROR_SIZE, "not enough memory to record a history");
+		return false;
+	}
 	if (!nodes_open(c, config, error))
 		return false;
 	struct control_config control = {
@@ -305,6 +337,8 @@ cluster_close(struct cluster *c)
 	c->nodes = NULL;
 	free(c->loops);
 	c->loops = NULL;
+	recorder_log_close(c->log);
+	c->log = NULL;
 	free(c->slot_clients);
 	c->slot_clients = NULL;
 }

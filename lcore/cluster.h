@@ -10,6 +10,7 @@
 #define OSKR_LCORE_CLUSTER_H
 
 #include "config/memory.h"
+#include "engine/recorder.h"
 #include "lcore/control.h"
 #include "lcore/fabric.h"
 #include "lcore/launch.h"
@@ -48,6 +49,8 @@ struct cluster {
 	struct node *nodes;
 	struct loop *loops;
 	uint16_t *slot_clients;
+	struct recorder *recorders[LIMIT_CLIENT_NODES]; /* with --history: one a client node */
+	struct recorder_log *log;			/* and what replica 0 executed */
 	struct control control;
 };
 

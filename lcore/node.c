@@ -21,6 +21,7 @@ replica_make(struct node *node, const struct node_config *config, struct shard_c
 	shard->protocol = &protocol;
 	struct replica_config replica = {.shard = *shard, .executor = config->plan->executor};
 	replica.executor.digester = (struct digester){digest, node->crypto};
+	replica.executor.observer = config->observer;
 	node->replica = calloc(1, sizeof(*node->replica));
 	return node->replica != NULL && replica_open(node->replica, &replica) == 0;
 }
@@ -139,8 +140,8 @@ node_poll(void *self, uint64_t now_ns)
 {
 	struct node *node = self;
 	uint32_t count = endpoint_receive(node->endpoint, node->datagrams);
-	uint32_t steps = node->is_replica ? replica_poll(node, now_ns, count)
-					  : client_poll(node, now_ns, count);
+	uint32_t steps =
+	    node->is_replica ? replica_poll(node, now_ns, count) : client_poll(node, now_ns, count);
 	endpoint_release(node->endpoint);
 	return steps + count;
 }

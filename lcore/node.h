@@ -24,7 +24,7 @@ struct node {
 	struct replica *replica; /* of a replica */
 	struct client *client;	 /* of a client node */
 	struct workload *workload;
-	uint64_t wake_ns; /* until then only a datagram gives it something to do */
+	uint64_t wake_ns;	  /* until then only a datagram gives it something to do */
 	_Atomic uint32_t phase;	  /* enum client_phase that the control wants */
 	_Atomic uint32_t settled; /* client: 1 + the phase that has nothing left to do; else 0 */
 	struct datagram datagrams[SHARD_BURST_MAX];
@@ -35,9 +35,10 @@ struct node_config {
 	const struct plan *plan;
 	const struct options *options;
 	const struct protocol *protocol;
-	const struct crypto_config *crypto;	/* `self` says which node this is */
-	const struct endpoint_config *endpoint; /* likewise */
-	struct workload *workload;		/* a client node's; the node's from now on */
+	const struct crypto_config *crypto;	  /* `self` says which node this is */
+	const struct endpoint_config *endpoint;	  /* likewise */
+	struct workload *workload;		  /* a client node's; the node's from now on */
+	const struct executor_observer *observer; /* of a replica; NULL: nobody watches */
 	uint64_t id_seed;
 };
 

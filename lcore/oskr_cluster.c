@@ -3,6 +3,7 @@
  * oskr-cluster: n replicas and their clients in one process, measured. Parses,
  * starts DPDK, builds the cluster, runs it, reports. The main lcore.
  */
+#include <rte_log.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,7 +102,7 @@ idle_choose(const struct options *options, const struct launch_lcores *lcores)
 static bool
 outputs_writable(const struct options *options)
 {
-	const char *const paths[] = {options->json, options->hgrm};
+	const char *const paths[] = {options->json, options->hgrm, options->history};
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		if (paths[i] == NULL)
 			continue;
@@ -138,6 +139,11 @@ results_give(struct cluster *cluster, const struct launch_plan *launch)
 		ok &= written(report_write_json(&report, cluster, options->json), options->json);
 	if (options->hgrm != NULL)
 		ok &= written(report_write_hgrm(&report, options->hgrm), options->hgrm);
+	if (options->history != NULL) {
+		int error = recorder_save(
+		    cluster->recorders, cluster->clients_count, cluster->log, options->history);
+		ok &= written(error, options->history);
+	}
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -165,6 +171,10 @@ cluster_main(const struct options *options, const struct launch_plan *launch,
 		cluster_close(&cluster);
 		return EXIT_BAD_START;
 	}
+	/* Levels are EAL's: --log-level oskr:info shows the sum of all memory. */
+	int log_type = rte_log_register_type_and_pick_level("oskr", RTE_LOG_NOTICE);
+	if (log_type >= 0 && rte_log_can_log((uint32_t)log_type, RTE_LOG_INFO))
+		memory_plan_print(&cluster.memory, stdout);
 	struct telemetry_source source = {
 	    .self = &cluster,
 	    .fill = {[TELEMETRY_INFO] = report_fill_info, [TELEMETRY_STATS] = report_fill_stats},
@@ -197,6 +207,11 @@ main(int argc, char **argv)
 	int status = options_read(&options, program_describe(), launch.argc, launch.argv);
 	if (status >= 0)
 		return status;
+	if (options.history != NULL && options.app != APP_KV) {
+		fprintf(stderr,
+		    "oskr-cluster: --history records key-value operations: give --app kv\n");
+		return EXIT_BAD_START;
+	}
 	if (!outputs_writable(&options))
 		return EXIT_BAD_START;
 	launch_look(&machine);
@@ -205,10 +220,14 @@ main(int argc, char **argv)
 	    .log_levels = options.log_levels,
 	    .log_levels_count = options.log_levels_count,
 	};
-	if (launch_choose(&launch, &machine, &request) != 0 || signals_open(NULL) != 0)
+	if (launch_choose(&launch, &machine, &request) != 0) {
+		fprintf(stderr, "oskr-cluster: the arguments for EAL are too long; give fewer\n");
 		return EXIT_BAD_START;
+	}
 	if (launch_eal(&launch) != 0)
 		return LAUNCH_EXIT_STATUS;
+	/* Not before: a start that hangs must end at the first signal. */
+	signals_open(NULL);
 	if (launch_lcores(&lcores) != 0) {
 		fprintf(stderr, "oskr-cluster: more than %d lcores\n", LIMIT_LCORES);
 		return EXIT_BAD_START;

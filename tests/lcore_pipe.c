@@ -106,7 +106,7 @@ objects_arrive_whole_and_in_order(void)
 static void
 full_pipes_take_less(void)
 {
-	void *burst[BURST] = {0};
+	static void *burst[BURST];
 	struct pipe pipe;
 	CU_ASSERT_TRUE_FATAL(pipe_open(&pipe, "small", 16));
 	for (uint32_t i = 0; i < BURST; i++)

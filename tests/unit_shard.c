@@ -622,7 +622,7 @@ deliveries_and_completions_are_drained(void)
 	CU_ASSERT_EQUAL(rig->steps_count, SHARD_BURST_MAX);
 	CU_ASSERT_EQUAL_FATAL(rig->delivered_count, SHARD_BURST_MAX * 2);
 	CU_ASSERT_EQUAL(rig->completed_count, SHARD_BURST_MAX * 3);
-	CU_ASSERT(rig->drains > 2);
+	CU_ASSERT_EQUAL(rig->drains, 2);
 	for (uint32_t i = 0; i < rig->delivered_count; i++) {
 		CU_ASSERT_EQUAL(rig->delivered[i], i / 2 * 10 + i % 2);
 		CU_ASSERT_EQUAL(rig->instances[i], i / 2 % 3 == 0);

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See recorder.h. */
+#include "engine/recorder.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/batch.h"
+#include "engine/kv_op.h"
+
+struct recorded {
+	struct history_op op;
+	uint32_t key_size;
+	uint8_t key[RECORDER_KEY_SIZE_MAX];
+};
+
+/* One slot's outstanding operation. */
+struct recorder_slot {
+	uint64_t requests; /* asked so far: the client's timestamps count alike */
+	uint32_t index;	   /* 1 + of the operation in the list; 0: not recorded */
+};
+
+struct recorder {
+	struct workload workload; /* first: what the client holds */
+	struct workload *inner;
+	uint64_t (*time)(void *context);
+	void *context;
+	uint64_t dropped;
+	uint32_t count;
+	struct recorder_slot *slots;
+	struct recorded *list;
+};
+
+/* ---- The client's side --------------------------------------------------- */
+
+static bool
+describe(struct recorded *r, const struct workload_op *bytes)
+{
+	static const uint8_t kinds[] = {
+	    [KV_GET] = HISTORY_GET,
+	    [KV_PUT] = HISTORY_PUT,
+	    [KV_DELETE] = HISTORY_DELETE,
+	    [KV_CAS] = HISTORY_CAS,
+	    [KV_APPEND] = HISTORY_APPEND,
+	    [KV_SCAN] = HISTORY_SCAN,
+	};
+	struct kv_op op;
+	if (!kv_op_decode(bytes->data, bytes->size, &op) || op.key_size > sizeof(r->key))
+		return false;
+	if (op.kind == KV_CAS && op.expected_size == KV_EXPECTED_ABSENT)
+		return false;
+	*r = (struct recorded){.key_size = op.key_size};
+	memcpy(r->key, op.key, op.key_size);
+	r->op.kind = kinds[op.kind];
+	r->op.limit = op.kind == KV_SCAN ? op.limit : 0;
+	r->op.response_ns = HISTORY_PENDING;
+	if (kv_kind_has_value((uint8_t)op.kind))
+		r->op.written = history_value_of(op.value, op.value_size);
+	if (op.kind == KV_CAS)
+		r->op.seen = history_value_of(op.expected, op.expected_size);
+	return true;
+}
+
+static void
+asked(struct recorder *r, uint32_t slot, const struct workload_op *op)
+{
+	struct recorder_slot *s = &r->slots[slot - r->workload.slot_first];
+	s->requests++;
+	s->index = 0;
+	if (r->count == RECORDER_OPS_MAX) {
+		r->dropped++;
+		return;
+	}
+	struct recorded *one = &r->list[r->count];
+	if (!describe(one, op)) {
+		r->dropped++;
+		return;
+	}
+	one->op.client = slot;
+	one->op.request = s->requests;
+	one->op.invoke_ns = r->time(r->context);
+	s->index = ++r->count;
+}
+
+static bool
+scan_answer(struct kv_reply *reply, struct history_value *rows)
+{
+	struct kv_scan_record record;
+	*rows = (struct history_value){0};
+	while (kv_scan_next(reply, &record)) {
+		*rows = history_scan_added(*rows, history_value_of(record.key, record.key_size),
+		    history_value_of(record.value, record.value_size));
+	}
+	return reply->data_size == 0;
+}
+
+/* An answer that tells nothing (no space, too large, cut) leaves the operation pending. */
+static void
+answered(struct recorder *r, uint32_t slot, const uint8_t *result, uint32_t size)
+{
+	struct recorder_slot *s = &r->slots[slot - r->workload.slot_first];
+	struct kv_reply reply;
+	if (s->index == 0 || !kv_reply_decode(result, size, &reply) || reply.status > KV_MISMATCH)
+		return;
+	struct history_op *op = &r->list[s->index - 1].op;
+	if (op->kind == HISTORY_SCAN && !scan_answer(&reply, &op->seen))
+		return;
+	if (op->kind == HISTORY_GET && reply.status == KV_OK)
+		op->seen = history_value_of(reply.data, reply.data_size);
+	op->status = reply.status == KV_OK	    ? HISTORY_OK
+		     : reply.status == KV_NOT_FOUND ? HISTORY_NOT_FOUND
+						    : HISTORY_MISMATCH;
+	op->response_ns = r->time(r->context);
+}
+
+static void
+next(struct workload *w, uint32_t slot, struct workload_op *op)
+{
+	struct recorder *r = (struct recorder *)w;
+	r->inner->next(r->inner, slot, op);
+	asked(r, slot, op);
+}
+
+static bool
+load_next(struct workload *w, uint32_t slot, struct workload_op *op)
+{
+	struct recorder *r = (struct recorder *)w;
+	if (!r->inner->load_next(r->inner, slot, op))
+		return false;
+	asked(r, slot, op);
+	return true;
+}
+
+static enum workload_verdict
+judge(struct workload *w, uint32_t slot, const uint8_t *result, uint32_t size)
+{
+	struct recorder *r = (struct recorder *)w;
+	answered(r, slot, result, size);
+	return r->inner->judge(r->inner, slot, result, size);
+}
+
+static void
+describe_inner(struct workload *w, uint32_t slot, struct workload_record *record)
+{
+	struct recorder *r = (struct recorder *)w;
+	r->inner->describe(r->inner, slot, record);
+}
+
+static void
+close_all(struct workload *w)
+{
+	struct recorder *r = (struct recorder *)w;
+	workload_close(r->inner);
+	free(r->slots);
+	free(r->list);
+	free(r);
+}
+
+struct recorder *
+recorder_open(struct workload *inner, uint64_t (*time)(void *context), void *context)
+{
+	struct recorder *r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return NULL;
+	r->slots = calloc(inner->slots_count, sizeof(*r->slots));
+	r->list = calloc(RECORDER_OPS_MAX, sizeof(*r->list));
+	if (r->slots == NULL || r->list == NULL) {
+		free(r->slots);
+		free(r->list);
+		free(r);
+		return NULL;
+	}
+	r->workload = *inner;
+	r->workload.next = next;
+	r->workload.load_next = load_next;
+	r->workload.judge = judge;
+	r->workload.describe = describe_inner;
+	r->workload.close = close_all;
+	r->inner = inner;
+	r->time = time;
+	r->context = context;
+	return r;
+}
+
+struct workload *
+recorder_workload(struct recorder *r)
+{
+	return &r->workload;
+}
+
+/* ---- The replica's side -------------------------------------------------- */
+
+struct recorder_place {
+	uint64_t timestamp;
+	uint64_t seq;
+	uint32_t previous; /* 1 + the slot's place before this one; 0: none */
+};
+
+struct recorder_log {
+	struct executor_observer observer;
+	struct message_scope scope;
+	uint64_t dropped;
+	uint32_t slots_count;
+	uint32_t count;
+	uint32_t *last; /* of each slot: 1 + its newest place */
+	struct recorder_place *places;
+};
+
+static void
+batch_seen(void *context, const struct executor_batch *batch)
+{
+	struct recorder_log *log = context;
+	struct batch_cursor cursor = batch_cursor(batch->data, batch->size);
+	struct message m;
+	uint64_t seq = batch->position << RECORDER_BATCH_SHIFT;
+	for (; !batch_cursor_done(&cursor) && batch_next(&cursor, &log->scope, &m); seq++) {
+		uint32_t slot = m.header->sender;
+		if (slot >= log->slots_count)
+			continue;
+		uint32_t before = log->last[slot];
+		if (before != 0 && log->places[before - 1].timestamp >= m.header->seq)
+			continue; /* a duplicate: it does not execute again */
+		if (log->count == RECORDER_OPS_MAX) {
+			log->dropped++;
+			continue;
+		}
+		log->places[log->count] = (struct recorder_place){m.header->seq, seq, before};
+		log->last[slot] = ++log->count;
+	}
+}
+
+static void
+checkpoint_seen(void *context, uint64_t position, const uint8_t *digest32)
+{
+	(void)context;
+	(void)position;
+	(void)digest32;
+}
+
+struct recorder_log *
+recorder_log_open(const struct message_scope *scope, uint32_t slots_count)
+{
+	struct recorder_log *log = calloc(1, sizeof(*log));
+	if (log == NULL)
+		return NULL;
+	log->observer = (struct executor_observer){log, batch_seen, checkpoint_seen};
+	log->scope = *scope;
+	log->slots_count = slots_count;
+	log->last = calloc(slots_count, sizeof(*log->last));
+	log->places = calloc(RECORDER_OPS_MAX, sizeof(*log->places));
+	if (log->last == NULL || log->places == NULL) {
+		recorder_log_close(log);
+		return NULL;
+	}
+	return log;
+}
+
+void
+recorder_log_close(struct recorder_log *log)
+{
+	if (log == NULL)
+		return;
+	free(log->last);
+	free(log->places);
+	free(log);
+}
+
+const struct executor_observer *
+recorder_log_observer(const struct recorder_log *log)
+{
+	return &log->observer;
+}
+
+/* ---- Afterwards ---------------------------------------------------------- */
+
+/* Where request number `request` of the slot was executed; 0: nowhere. Newest first. */
+static uint64_t
+place_of(const struct recorder_log *log, uint32_t *cursor, uint64_t request)
+{
+	while (*cursor != 0 && log->places[*cursor - 1].timestamp > request)
+		*cursor = log->places[*cursor - 1].previous;
+	if (*cursor == 0 || log->places[*cursor - 1].timestamp != request)
+		return 0;
+	return log->places[*cursor - 1].seq;
+}
+
+int
+recorder_save(
+    struct recorder *const *list, uint32_t count, const struct recorder_log *log, const char *path)
+{
+	uint64_t records = 0;
+	uint64_t dropped = log->dropped;
+	for (uint32_t i = 0; i < count; i++) {
+		records += list[i]->count;
+		dropped += list[i]->dropped;
+	}
+	if (dropped > 0)
+		return -EOVERFLOW;
+	size_t capacity = HISTORY_HEADER_SIZE + records * HISTORY_RECORD_SIZE_MAX;
+	uint8_t *buffer = calloc(1, capacity);
+	uint32_t *cursors = calloc(log->slots_count, sizeof(*cursors));
+	if (buffer == NULL || cursors == NULL) {
+		free(buffer);
+		free(cursors);
+		return -ENOMEM;
+	}
+	memcpy(cursors, log->last, log->slots_count * sizeof(*cursors));
+	struct history_writer writer;
+	history_writer_init(&writer, buffer, capacity);
+	for (uint32_t i = 0; i < count; i++) {
+		for (uint32_t j = list[i]->count; j > 0; j--) {
+			struct recorded *one = &list[i]->list[j - 1];
+			one->op.seq = place_of(log, &cursors[one->op.client], one->op.request);
+			history_write(&writer, &one->op, one->key, one->key_size);
+		}
+	}
+	int error = history_writer_save(&writer, path);
+	free(buffer);
+	free(cursors);
+	return error;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes down what the clients of a key-value service asked and were told, as a
+ * history (history.h) that the checkers judge afterwards. A client's recorder
+ * stands before its workload and looks like one; the replica's log tells at
+ * which place each request was executed. Both have a fixed size, taken at start:
+ * what does not fit is counted, and such a history is refused. Off unless asked
+ * for. Each is owned by one core until the run is over.
+ */
+#ifndef OSKR_ENGINE_RECORDER_H
+#define OSKR_ENGINE_RECORDER_H
+
+#include "engine/executor.h"
+#include "engine/history.h"
+#include "engine/workload.h"
+
+enum {
+	RECORDER_OPS_MAX = 1 << 22, /* of one client node: about 500 MB when full */
+	RECORDER_BATCH_SHIFT = 12,  /* places in a batch: LIMIT_BATCH_REQUESTS */
+	RECORDER_KEY_SIZE_MAX = 24, /* bytes of the workloads' keys, with room */
+};
+
+struct recorder;
+
+/* Wraps `inner`, whose owner the recorder becomes. Times come from `time`. NULL: no memory. */
+struct recorder *recorder_open(
+    struct workload *inner, uint64_t (*time)(void *context), void *context);
+
+/* What the client is given instead of the workload; workload_close() closes the recorder. */
+struct workload *recorder_workload(struct recorder *r);
+
+/* The order in which one replica executed requests. */
+struct recorder_log;
+
+struct recorder_log *recorder_log_open(const struct message_scope *scope, uint32_t slots_count);
+void recorder_log_close(struct recorder_log *log);
+const struct executor_observer *recorder_log_observer(const struct recorder_log *log);
+
+/*
+ * After the run: joins what the recorders saw with the log, and stores it.
+ * Returns 0 or a negative errno; -EOVERFLOW when something did not fit.
+ */
+int recorder_save(
+    struct recorder *const *list, uint32_t count, const struct recorder_log *log, const char *path);
+
+#endif

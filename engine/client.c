@@ -126,9 +126,10 @@ start_due(struct client *c, uint64_t *started_ns)
 	}
 	if (c->interval_ns <= 0)
 		return true;
-	if (c->next_start_ns > (double)c->shard->now_ns)
+	uint64_t next_ns = (uint64_t)c->next_start_ns; /* whole, as client_deadline() has it */
+	if (next_ns > c->shard->now_ns)
 		return false;
-	*started_ns = (uint64_t)c->next_start_ns;
+	*started_ns = next_ns;
 	c->next_start_ns += c->interval_ns;
 	return true;
 }
@@ -180,9 +181,11 @@ uint64_t
 client_deadline(const struct client *c)
 {
 	uint64_t at_ns = shard_deadline(c->shard);
+	bool loading = c->phase == CLIENT_LOAD && !c->load_done;
 	bool running = c->phase == CLIENT_WARM || c->phase == CLIENT_MEASURE;
-	if (!running || c->idle_count == 0)
+	if (c->idle_count == 0 || (!loading && !running))
 		return at_ns;
-	uint64_t next_ns = c->interval_ns > 0 ? (uint64_t)c->next_start_ns : c->shard->now_ns;
+	bool timed = running && c->interval_ns > 0;
+	uint64_t next_ns = timed ? (uint64_t)c->next_start_ns : c->shard->now_ns;
 	return next_ns < at_ns ? next_ns : at_ns;
 }

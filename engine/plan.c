@@ -100,10 +100,14 @@ plan_executor(struct plan *plan, const struct plan_input *input)
 	const struct app *app = app_find(options_app_name(o->app));
 	check(app != NULL);
 	uint32_t result_size_max = plan->protocol.result_size_max;
-	/* Each slot's last reply can be asked for again: one ring holds them all, up to a bound. */
-	uint64_t ring_size =
-	    result_size_max <= SESSION_INLINE_SIZE ? 0 : 2 * (uint64_t)result_size_max * o->clients;
-	uint64_t ring_size_max = larger(4 * result_size_max, 256u << 20);
+	/* A slot's last reply can be asked for again: a cell each, or a ring for all. */
+	uint32_t cell_size =
+	    result_size_max > SESSION_INLINE_SIZE ? (result_size_max + 63) & ~63u : 0;
+	uint64_t ring_size = 0;
+	if ((uint64_t)cell_size * o->clients > PLAN_REPLIES_SIZE_MAX) {
+		cell_size = 0;
+		ring_size = PLAN_REPLIES_SIZE_MAX;
+	}
 	plan->executor = (struct executor_options){
 	    .app = app,
 	    .app_options =
@@ -115,7 +119,8 @@ plan_executor(struct plan *plan, const struct plan_input *input)
 	    .sessions =
 		{
 		    .slots_count = o->clients,
-		    .ring_size = ring_size < ring_size_max ? ring_size : ring_size_max,
+		    .ring_size = ring_size,
+		    .cell_size = cell_size,
 		},
 	    .scope =
 		{
@@ -172,6 +177,8 @@ plan_make(struct plan *plan, const struct plan_input *input)
 		largest = larger(largest, transfer_message_size(p));
 	}
 	plan->message_size_max = largest > plan->envelope_size ? largest : 0;
+	bool signed_each = p->request_proof == PROOF_SIGNATURE || p->reply_proof == PROOF_SIGNATURE;
+	plan->burst_max = signed_each ? PLAN_BURST_SIGNED : SHARD_BURST_MAX;
 	plan->large_count = OUTBOX_LARGE_MAX;
 	plan->assemblies_count = larger(16, 2 * o->replicas);
 	plan->ring_size = smaller(larger(power_of_two(2 * o->clients), 1024), 1u << 17);
@@ -191,12 +198,14 @@ struct workload_config
 plan_workload(const struct options *options, uint16_t index, uint16_t client_nodes_count)
 {
 	uint32_t per_node = (options->clients + client_nodes_count - 1) / client_nodes_count;
+	uint32_t first = per_node * index;
 	return (struct workload_config){
 	    .name = options_workload_name(options->workload),
 	    .distribution = options_distribution_name(options->distribution),
 	    .seed = options->seed,
-	    .slot_first = (uint16_t)(per_node * index),
-	    .slots_count = smaller(per_node, options->clients - per_node * index),
+	    .slot_first = (uint16_t)first,
+	    .slots_count =
+		first < options->clients ? smaller(per_node, options->clients - first) : 0,
 	    .node_index = index,
 	    .nodes_count = client_nodes_count,
 	    .request_size = options->request_size,

@@ -17,6 +17,12 @@ enum {
 	PLAN_CLUSTER = 0x6f736b72, /* the embedded cluster's number */
 	PLAN_IP_UDP_SIZE = 28,	   /* bytes of an MTU that are not the message's */
 	PLAN_HASH_SEED_SALT = 0x6b76,
+	PLAN_REPLIES_SIZE_MAX = 256 << 20, /* bytes of cached replies above SESSION_INLINE_SIZE */
+	/*
+	 * A signature takes as long as hundreds of messages without: bursts are short
+	 * then, so that who signs and who verifies work at the same time.
+	 */
+	PLAN_BURST_SIGNED = 4,
 	PLAN_CHECKPOINT_INTERVAL = 128,	  /* batches (K): as Castro & Liskov's */
 	PLAN_CHECKPOINTS_SPANNED = 2,	  /* intervals that a log may span: L = 2K */
 	PLAN_BLOCKS_PER_REQUEST = 6,	  /* dirtied: its session, an index path, a record */
@@ -41,6 +47,7 @@ struct plan {
 	uint32_t large_count;		  /* outgoing large buffers a shard */
 	uint32_t assemblies_count;	  /* incoming ones */
 	uint32_t ring_size;		  /* frames between two nodes; a power of two */
+	uint32_t burst_max;		  /* datagrams handled at once */
 	uint32_t slots_per_node;	  /* client slots; the last node may have fewer */
 };
 

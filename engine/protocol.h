@@ -29,7 +29,7 @@ struct protocol_config {
 	uint8_t request_proof; /* enum proof_kind of each kind of message */
 	uint8_t protocol_proof;
 	uint8_t reply_proof;
-	bool restarted; /* this replica ran before and has lost its memory */
+	bool restarted;		  /* this replica ran before and has lost its memory */
 	uint32_t batch_count_max; /* requests */
 	uint32_t batch_size_max;
 	uint32_t window;	   /* batches open at once */

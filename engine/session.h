@@ -6,9 +6,10 @@
  * outstanding and its timestamps grow, gaps allowed; what one client sends
  * touches its own entry only. Owned by one executor, on one core.
  *
- * Small replies lie in the entry. Larger ones lie in a ring in the region and
- * are overwritten in the order of execution, hence alike at all replicas;
- * recalling one that was overwritten says so.
+ * Small replies lie in the entry. Larger ones lie in a cell of the slot's own or,
+ * where cells for all slots would be too much memory, in a ring in the region:
+ * there they are overwritten in the order of execution, hence alike at all
+ * replicas, and recalling one that was overwritten says so.
  */
 #ifndef OSKR_ENGINE_SESSION_H
 #define OSKR_ENGINE_SESSION_H
@@ -27,6 +28,9 @@ enum {
 struct session_options {
 	uint32_t slots_count; /* client slots: 1 .. SESSION_SLOTS_MAX */
 	uint64_t ring_size;   /* bytes for replies that do not fit an entry; 0: none is kept */
+	/* Where not 0, every slot has a cell of so many bytes for such a reply instead of
+	 * a share of the ring, and none is ever lost; ring_size is not used. */
+	uint32_t cell_size;
 };
 
 /* One client's. Two cache lines. */
@@ -49,7 +53,8 @@ struct session {
 	struct session_entry *entries;
 	struct session_ring *ring;
 	uint8_t *ring_bytes;
-	uint64_t ring_size;
+	uint64_t ring_size; /* of all cells, where there are cells */
+	uint32_t cell_size; /* 0: a ring */
 	uint32_t slots_count;
 };
 

@@ -576,7 +576,7 @@ shard_drop_name(uint32_t drop)
 	    [SHARD_DROP_SCREEN] = "drop_screened",
 	    [SHARD_DROP_PROOF] = "drop_unproven",
 	    [SHARD_DROP_ROOM] = "drop_no_room",
-	    [SHARD_DROP_LOOP] = "drop_loop_full",
+	    [SHARD_DROP_LOOP] = "drop_loop_large",
 	};
 	return drop < SHARD_DROPS_COUNT ? names[drop] : NULL;
 }

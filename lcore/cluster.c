@@ -91,6 +91,7 @@ network_open(struct cluster *c, const struct frame_address *addresses, char *err
 	    .lcores_count = c->lcores_count,
 	    .ports_count = c->nodes_count,
 	    .ports = ports,
+	    .group.addr_bytes = {0x01, 0x00, 0x5e, 0, 0, 1}, /* all replicas */
 	    .ring_size = c->plan.ring_size,
 	    .drop = c->options->drop,
 	    .seed = c->options->seed,

@@ -23,7 +23,7 @@ drops_add(const struct cluster *c, const struct node *node, struct count_rows *r
 	row(rows, "drop_on_purpose", &f->tx_dropped);
 	row(rows, "drop_no_slot", &e->tx_no_slot);
 	row(rows, "drop_no_copy", &e->tx_no_copy);
-	row(rows, "drop_loop_full", &e->loop_full);
+	row(rows, "drop_loop_small", &e->loop_full);
 	for (uint32_t i = FRAME_OK + 1; i < FRAME_ERRORS_COUNT; i++)
 		row(rows, frame_names[i], &e->drops[i]);
 	for (uint32_t i = 0; i < SHARD_DROPS_COUNT; i++) {

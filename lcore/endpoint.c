@@ -222,10 +222,10 @@ aligned(struct endpoint *e, uint8_t *data, uint32_t size)
 }
 
 static uint32_t
-loop_receive(struct endpoint *e, struct datagram *list)
+loop_receive(struct endpoint *e, struct datagram *list, uint32_t count_max)
 {
 	uint32_t count = 0;
-	while (count < SHARD_BURST_MAX / 2 && e->loop_count > 0) {
+	while (count < count_max && e->loop_count > 0) {
 		struct rte_mbuf *m = e->loop[e->loop_first];
 		e->loop_first = (e->loop_first + 1) % LOOP_MAX;
 		e->loop_count--;
@@ -236,12 +236,13 @@ loop_receive(struct endpoint *e, struct datagram *list)
 }
 
 uint32_t
-endpoint_receive(struct endpoint *e, struct datagram *list)
+endpoint_receive(struct endpoint *e, struct datagram *list, uint32_t count_max)
 {
-	check(e->held_count == 0);
-	uint32_t count = e->loop_count > 0 ? loop_receive(e, list) : 0;
+	check(e->held_count == 0 && count_max <= SHARD_BURST_MAX);
+	/* Half at most is from ourselves: others are heard too. */
+	uint32_t count = e->loop_count > 0 ? loop_receive(e, list, (count_max + 1) / 2) : 0;
 	struct rte_mbuf **frames = e->held + e->held_count;
-	uint32_t got = e->queue.rx_burst(e->queue.self, frames, SHARD_BURST_MAX - e->held_count);
+	uint32_t got = e->queue.rx_burst(e->queue.self, frames, count_max - e->held_count);
 	e->held_count += got;
 	e->counters.rx_frames += got;
 	for (uint32_t i = 0; i < got; i++) {

@@ -47,8 +47,8 @@ void endpoint_close(struct endpoint *e);
 /* The shard's way out. */
 struct shard_io endpoint_io(struct endpoint *e);
 
-/* Up to SHARD_BURST_MAX datagrams, valid until endpoint_release(). */
-uint32_t endpoint_receive(struct endpoint *e, struct datagram *list);
+/* Up to count_max (at most SHARD_BURST_MAX) datagrams, valid until endpoint_release(). */
+uint32_t endpoint_receive(struct endpoint *e, struct datagram *list, uint32_t count_max);
 void endpoint_release(struct endpoint *e);
 
 /* Takes the envelopes that a shard has not used, before both are closed. */

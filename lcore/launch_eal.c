@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -295,8 +296,12 @@ init_recorded(struct launch_plan *plan)
 	}
 	if (transcript.sink != NULL)
 		stdout = transcript.sink;
+	/* DPDK's getopt says which option is wrong, unless our own parser has silenced it. */
+	int opterr_before = opterr;
+	opterr = 1;
 	int result = rte_eal_init(plan->eal_argc, plan->eal_argv);
 	int error = rte_errno;
+	opterr = opterr_before;
 	stdout = out;
 	stderr = err;
 	/* Whatever comes later is shown at once. */

@@ -51,6 +51,7 @@ node_open(struct node *node, const struct node_config *config, char *error)
 	node->index = config->crypto->self;
 	node->is_replica = node->index < replicas_count;
 	node->workload = config->workload;
+	node->burst_max = config->plan->burst_max;
 	node->crypto = crypto_real.open(config->crypto, error);
 	if (node->crypto == NULL)
 		return false;
@@ -139,7 +140,7 @@ uint32_t
 node_poll(void *self, uint64_t now_ns)
 {
 	struct node *node = self;
-	uint32_t count = endpoint_receive(node->endpoint, node->datagrams);
+	uint32_t count = endpoint_receive(node->endpoint, node->datagrams, node->burst_max);
 	uint32_t steps =
 	    node->is_replica ? replica_poll(node, now_ns, count) : client_poll(node, now_ns, count);
 	endpoint_release(node->endpoint);

@@ -24,6 +24,7 @@ struct node {
 	struct replica *replica; /* of a replica */
 	struct client *client;	 /* of a client node */
 	struct workload *workload;
+	uint32_t burst_max;	  /* datagrams taken at once */
 	uint64_t wake_ns;	  /* until then only a datagram gives it something to do */
 	_Atomic uint32_t phase;	  /* enum client_phase that the control wants */
 	_Atomic uint32_t settled; /* client: 1 + the phase that has nothing left to do; else 0 */

@@ -3,10 +3,12 @@
  * oskr-cluster: n replicas and their clients in one process, measured. Parses,
  * starts DPDK, builds the cluster, runs it, reports. The main lcore.
  */
+#include <errno.h>
 #include <rte_log.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config/options.h"
 #include "lcore/cluster.h"
@@ -98,7 +100,7 @@ idle_choose(const struct options *options, const struct launch_lcores *lcores)
 	return lcores->shared ? LOOP_IDLE_YIELD : LOOP_IDLE_POLL;
 }
 
-/* What is written at the end must be writable at the start. */
+/* What is written at the end must be writable at the start; nothing is left if that fails. */
 static bool
 outputs_writable(const struct options *options)
 {
@@ -106,6 +108,7 @@ outputs_writable(const struct options *options)
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		if (paths[i] == NULL)
 			continue;
+		bool existed = access(paths[i], F_OK) == 0;
 		FILE *file = fopen(paths[i], "a");
 		if (file == NULL) {
 			fprintf(stderr,
@@ -115,6 +118,8 @@ outputs_writable(const struct options *options)
 			return false;
 		}
 		fclose(file);
+		if (!existed)
+			unlink(paths[i]);
 	}
 	return true;
 }

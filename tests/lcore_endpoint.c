@@ -175,14 +175,14 @@ own_messages_come_back_in_the_next_burst(void)
 	for (uint32_t i = 0; i < wire.sent_count; i++)
 		CU_ASSERT_NOT_EQUAL(receiver_of(wire.sent[i], 1), SELF);
 	CU_ASSERT_EQUAL(endpoint_counters(endpoint)->looped, 2);
-	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams), 2);
+	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams, SHARD_BURST_MAX), 2);
 	for (uint32_t i = 0; i < 2; i++) {
 		CU_ASSERT_EQUAL(datagrams[i].size, MESSAGE_SIZE);
 		CU_ASSERT_EQUAL(datagrams[i].data[MESSAGE_SIZE - 1], i + 1);
 		CU_ASSERT_EQUAL((uintptr_t)datagrams[i].data % MESSAGE_ALIGNMENT, 0);
 	}
 	endpoint_release(endpoint);
-	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams), 0);
+	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams, SHARD_BURST_MAX), 0);
 	endpoint_release(endpoint);
 	close_endpoint();
 }
@@ -206,7 +206,7 @@ own_messages_are_bounded(void)
 	memcpy(wire.coming, wire.sent, wire.sent_count * sizeof(wire.sent[0]));
 	wire.coming_count = wire.sent_count;
 	wire.sent_count = 0;
-	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams), SHARD_BURST_MAX);
+	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams, SHARD_BURST_MAX), SHARD_BURST_MAX);
 	CU_ASSERT_TRUE(wire.coming_count < SHARD_BURST_MAX);
 	CU_ASSERT_EQUAL(datagrams[0].data[MESSAGE_SIZE - 1], 3);
 	CU_ASSERT_EQUAL(datagrams[SHARD_BURST_MAX - 1].data[MESSAGE_SIZE - 1], 4);
@@ -302,7 +302,8 @@ misaligned_datagrams_are_moved(void)
 		m->data_off = (uint16_t)(m->data_off + past);
 		wire.coming[wire.coming_count++] = m;
 	}
-	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams), 2 * MESSAGE_ALIGNMENT);
+	CU_ASSERT_EQUAL(
+	    endpoint_receive(endpoint, datagrams, SHARD_BURST_MAX), 2 * MESSAGE_ALIGNMENT);
 	for (uint32_t past = 0; past < 2 * MESSAGE_ALIGNMENT; past++) {
 		const struct datagram *d = &datagrams[past];
 		CU_ASSERT_EQUAL((uintptr_t)d->data % MESSAGE_ALIGNMENT, 0);
@@ -332,7 +333,7 @@ wrong_frames_are_counted(void)
 	CU_ASSERT_EQUAL_FATAL(rte_pktmbuf_chain(m[5], frame_for_us(9)), 0);
 	memcpy(wire.coming, m, sizeof(m));
 	wire.coming_count = 7;
-	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams), 2);
+	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams, SHARD_BURST_MAX), 2);
 	CU_ASSERT_EQUAL(datagrams[0].data[0], 0);
 	CU_ASSERT_EQUAL(datagrams[1].data[0], 6);
 	CU_ASSERT_EQUAL(endpoint_counters(endpoint)->rx_frames, 7);
@@ -351,7 +352,7 @@ close_gives_all_back(void)
 	struct send s = envelope(1u << SELF, 0, 1);
 	io.transmit(io.self, &s, 1);
 	wire.coming[wire.coming_count++] = frame_for_us(1);
-	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams), 2);
+	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams, SHARD_BURST_MAX), 2);
 	s = envelope(1u << SELF, 0, 1);
 	io.transmit(io.self, &s, 1);
 	CU_ASSERT_EQUAL(rte_mempool_avail_count(pool), POOL_COUNT - 3);

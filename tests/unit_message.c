@@ -15,9 +15,8 @@
 enum { CLUSTER = 77, REPLICAS = 4, PROTOCOL = 2, BATCH_CAPACITY = 4096 };
 
 static const struct message_scope scope = {CLUSTER, REPLICAS, PROTOCOL};
-static const uint8_t kinds[] = {
-    PROOF_NONE, PROOF_MAC, PROOF_VECTOR, PROOF_SIGNATURE, PROOF_MERKLE, PROOF_MERKLE + 1,
-    PROOF_MERKLE + MERKLE_DEPTH_MAX};
+static const uint8_t kinds[] = {PROOF_NONE, PROOF_MAC, PROOF_VECTOR, PROOF_SIGNATURE, PROOF_MERKLE,
+    PROOF_MERKLE + 1, PROOF_MERKLE + MERKLE_DEPTH_MAX};
 enum { KINDS_COUNT = sizeof(kinds) };
 
 /* Memory of exactly `size` bytes, and never the same as for another message. */
@@ -374,8 +373,8 @@ batch_truncations(void)
 static void
 batch_lies_are_refused(void)
 {
-	static const uint32_t sizes[] = {0, 1, 63, 64 + 15, 64 + 16 + 8 + 1, 4096, UINT32_MAX - 7,
-	    UINT32_MAX - 6, UINT32_MAX};
+	static const uint32_t sizes[] = {
+	    0, 1, 63, 64 + 15, 64 + 16 + 8 + 1, 4096, UINT32_MAX - 7, UINT32_MAX - 6, UINT32_MAX};
 	struct rig rig;
 	uint8_t *bytes = message_make(MESSAGE_REQUEST, PROOF_MAC, 8);
 	rig_open(&rig, BATCH_CAPACITY);
@@ -389,8 +388,8 @@ batch_lies_are_refused(void)
 	CU_ASSERT_EQUAL(batch_count(rig.batch.data, rig.batch.size), 1);
 	for (uint32_t type = 0; type < 256; type++) {
 		h->type = (uint8_t)type;
-		CU_ASSERT_EQUAL(batch_count(rig.batch.data, rig.batch.size),
-		    type == MESSAGE_REQUEST ? 1 : -1);
+		CU_ASSERT_EQUAL(
+		    batch_count(rig.batch.data, rig.batch.size), type == MESSAGE_REQUEST ? 1 : -1);
 	}
 	h->type = MESSAGE_REQUEST;
 	h->cluster++;
@@ -406,9 +405,8 @@ batch_of_random_bytes(void)
 		struct rig rig;
 		rig_open(&rig, BATCH_CAPACITY);
 		for (uint32_t i = 0; i < 4; i++) {
-			uint8_t *bytes = message_make(
-			    MESSAGE_REQUEST, kinds[toy_below(&seed, KINDS_COUNT)],
-			    toy_below(&seed, 50));
+			uint8_t *bytes = message_make(MESSAGE_REQUEST,
+			    kinds[toy_below(&seed, KINDS_COUNT)], toy_below(&seed, 50));
 			CU_ASSERT_FATAL(rig_append(&rig, bytes));
 			free(bytes);
 		}

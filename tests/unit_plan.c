@@ -92,17 +92,23 @@ expect_whole(const struct options *o, uint32_t op_size, uint32_t result_size)
 	CU_ASSERT(plan.ring_size >= 1024 && plan.ring_size <= 1u << 17);
 	CU_ASSERT_EQUAL(plan.executor.result_size_max, p->result_size_max);
 	CU_ASSERT_EQUAL(plan.executor.sessions.slots_count, o->clients);
+	/* Large replies: a cell for every slot, or a ring where cells would be too much. */
 	uint64_t ring_size = plan.executor.sessions.ring_size;
-	CU_ASSERT_EQUAL(ring_size == 0, p->result_size_max <= SESSION_INLINE_SIZE);
+	uint64_t cell_size = plan.executor.sessions.cell_size;
+	bool large = p->result_size_max > SESSION_INLINE_SIZE;
+	CU_ASSERT_EQUAL(ring_size != 0 || cell_size != 0, large);
+	CU_ASSERT(ring_size == 0 || cell_size == 0);
+	CU_ASSERT(cell_size == 0 || cell_size >= p->result_size_max);
 	CU_ASSERT(ring_size == 0 || ring_size >= 2 * (uint64_t)p->result_size_max);
+	CU_ASSERT(cell_size * plan.protocol.slots_count <= PLAN_REPLIES_SIZE_MAX);
 	CU_ASSERT(ring_size <= 256u << 20);
 }
 
 static void
 extremes(void)
 {
-	static const uint32_t sizes[] = {0, 8, 100, 1400, 9000, LIMIT_VALUE_SIZE,
-	    LIMIT_OPERATION_SIZE};
+	static const uint32_t sizes[] = {
+	    0, 8, 100, 1400, 9000, LIMIT_VALUE_SIZE, LIMIT_OPERATION_SIZE};
 	static const uint32_t mtus[] = {LIMIT_MTU_MIN, 1500, LIMIT_MTU};
 	static const uint32_t replicas[] = {1, 4, LIMIT_REPLICAS};
 	static const uint32_t clients[] = {1, 1000, LIMIT_CLIENTS};

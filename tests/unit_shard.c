@@ -21,16 +21,16 @@ enum {
 
 /* The body of each message: what the machine does with it. */
 struct command {
-	uint64_t to;	      /* of what it sends */
-	uint32_t sends;	      /* messages sent back */
-	uint32_t large_size;  /* bytes of the body of one more, or 0 */
-	uint32_t hops;	      /* of the large one: it commands the next, so many times */
+	uint64_t to;	     /* of what it sends */
+	uint32_t sends;	     /* messages sent back */
+	uint32_t large_size; /* bytes of the body of one more, or 0 */
+	uint32_t hops;	     /* of the large one: it commands the next, so many times */
 	uint32_t deliveries;
 	uint32_t completions;
 	uint32_t claims;
-	uint32_t claims_bad;  /* of them, from the first on */
-	uint32_t optional;    /* all of them are */
-	uint32_t refused;     /* by screen(), after it has listed the claims */
+	uint32_t claims_bad; /* of them, from the first on */
+	uint32_t optional;   /* all of them are */
+	uint32_t refused;    /* by screen(), after it has listed the claims */
 	uint32_t reserved[3];
 };
 static_assert(sizeof(struct command) % 8 == 0, "no padding");
@@ -62,6 +62,8 @@ struct rig {
 	uint16_t instances[DELIVERIES_SEEN_MAX];
 	uint32_t delivered_count;
 	uint32_t completed_count;
+	uint64_t owned[DELIVERIES_SEEN_MAX]; /* seq of the messages that the owner stepped */
+	uint32_t owned_count;
 	uint32_t drains;
 	uint32_t proves;
 	uint32_t proved_max; /* claims of one call */
@@ -282,7 +284,30 @@ struct rig_options {
 	uint32_t machines_count;
 	uint64_t own_mask;
 	uint32_t message_size_max;
+	bool owner; /* it has messages of its own */
 };
+
+static enum verdict
+owner_screen(const void *owner, const struct message *m, struct claims *claims)
+{
+	CU_ASSERT_PTR_EQUAL(owner, current);
+	struct command command = command_of(m);
+	for (uint32_t i = 0; i < command.claims; i++) {
+		struct claim *c = claims_add(claims);
+		c->kind = CLAIM_MAC;
+		c->key = i < command.claims_bad ? KEY_BAD : 1;
+	}
+	return command.refused ? VERDICT_DROP : VERDICT_STEP;
+}
+
+static void
+owner_step(void *owner, const struct event *event)
+{
+	struct rig *rig = owner;
+	CU_ASSERT_EQUAL(event->type, EVENT_MESSAGE);
+	CU_ASSERT_FATAL(rig->owned_count < DELIVERIES_SEEN_MAX);
+	rig->owned[rig->owned_count++] = event->message->header->seq;
+}
 
 static struct rig *
 rig_open(uint32_t index, const struct rig_options *options)
@@ -307,6 +332,8 @@ rig_open(uint32_t index, const struct rig_options *options)
 	    .crypto_ops = &fake_crypto,
 	    .io = {&rig->io, fake_refill, fake_transmit},
 	    .drain = fake_drain,
+	    .screen = options->owner ? owner_screen : NULL,
+	    .step = options->owner ? owner_step : NULL,
 	    .owner = rig,
 	};
 	memset(rig, 0, sizeof(*rig));
@@ -386,8 +413,7 @@ drops(const struct rig *rig, uint32_t drop)
 static void
 messages_before_timers(void)
 {
-	struct rig *rig =
-	    rig_open(0, &(struct rig_options){.machines_count = 2, .own_mask = 1});
+	struct rig *rig = rig_open(0, &(struct rig_options){.machines_count = 2, .own_mask = 1});
 	struct burst b = {0};
 	machine(rig, 0)->due_ns = 0;
 	machine(rig, 0)->timeouts_left = 2;
@@ -469,6 +495,36 @@ a_client_has_one_machine(void)
 	CU_ASSERT_EQUAL(burst_run(rig, &b, 0), 1);
 	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_INSTANCE), 0);
 	rig_close(rig);
+}
+
+/* State transfer is the owner's: whatever the instance, and only if it is proven. */
+static void
+the_owners_messages(void)
+{
+	for (uint32_t owner = 0; owner < 2; owner++) {
+		struct rig *rig = rig_open(0, &(struct rig_options){
+						  .machines_count = 1,
+						  .own_mask = 1,
+						  .owner = owner == 1,
+					      });
+		struct burst b = {0};
+		burst_add(&b, &(struct command){.claims = 1}, 1)->type = MESSAGE_FETCH;
+		burst_add(&b, &(struct command){.claims = 1}, 2);
+		burst_add(&b, &(struct command){.claims = 2, .claims_bad = 1}, 3)->type =
+		    MESSAGE_BLOCKS;
+		burst_add(&b, &(struct command){.refused = 1}, 4)->type = MESSAGE_BLOCKS;
+		burst_add(&b, &(struct command){0}, 5)->type = MESSAGE_BLOCKS;
+		burst_run(rig, &b, 0);
+		CU_ASSERT_EQUAL(rig->steps_count, 1);
+		CU_ASSERT_EQUAL(rig->owned_count, owner == 1 ? 2 : 0);
+		CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_SCREEN), owner == 1 ? 1 : 4);
+		CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_PROOF), owner);
+		if (owner == 1) {
+			CU_ASSERT_EQUAL(rig->owned[0], 1);
+			CU_ASSERT_EQUAL(rig->owned[1], 5);
+		}
+		rig_close(rig);
+	}
 }
 
 static void
@@ -612,8 +668,7 @@ a_full_outbox_is_flushed_amid_the_burst(void)
 static void
 deliveries_and_completions_are_drained(void)
 {
-	struct rig *rig =
-	    rig_open(0, &(struct rig_options){.machines_count = 2, .own_mask = 1});
+	struct rig *rig = rig_open(0, &(struct rig_options){.machines_count = 2, .own_mask = 1});
 	struct burst b = {0};
 	for (uint64_t seq = 0; seq < SHARD_BURST_MAX; seq++)
 		burst_add(&b, &(struct command){.deliveries = 2, .completions = 3}, seq)->instance =
@@ -767,8 +822,7 @@ loops_hold_still(void)
 	CU_ASSERT_EQUAL_FATAL(rig->steps_count, SHARD_LOOPS_MAX * 11);
 	for (uint32_t i = 0; i < rig->steps_count; i++) {
 		CU_ASSERT(rig->steps[i].body_right);
-		CU_ASSERT_EQUAL(
-		    rig->steps[i].seq, i % SHARD_LOOPS_MAX * 100 + i / SHARD_LOOPS_MAX);
+		CU_ASSERT_EQUAL(rig->steps[i].seq, i % SHARD_LOOPS_MAX * 100 + i / SHARD_LOOPS_MAX);
 	}
 	CU_ASSERT_EQUAL(drops(rig, SHARD_DROP_LOOP), 0);
 	CU_ASSERT_EQUAL(rig->io.frames_count, 0);
@@ -853,6 +907,7 @@ static const struct unit_story stories[] = {
     {"timers of a burst are bounded", timers_of_a_burst_are_bounded},
     {"bad datagrams are counted", bad_datagrams_are_counted},
     {"a client has one machine", a_client_has_one_machine},
+    {"the owner's messages", the_owners_messages},
     {"only the proven are stepped", only_the_proven_are_stepped},
     {"claims in chunks", claims_in_chunks},
     {"one message may fill the claims", one_message_may_fill_the_claims},

@@ -169,8 +169,7 @@ executed(uint64_t seq, const struct result *results, uint32_t count, bool last)
 {
 	struct event event = {
 	    .type = EVENT_EXECUTED,
-	    .executed =
-		{.seq = seq, .results = results, .results_count = count, .last = last},
+	    .executed = {.seq = seq, .results = results, .results_count = count, .last = last},
 	};
 	rig_step(replica, &event);
 	CU_ASSERT(replica->out.sends_count <= replica->machine->sends_per_step + count);
@@ -406,8 +405,8 @@ screened_out_by_the_replica(void)
 		struct message_header *h = incoming(replica, (uint8_t)type, PROOF_MAC, 8);
 		h->sender = 1;
 		h->seq = 100 + type;
-		CU_ASSERT_EQUAL(arrive(replica, 0),
-		    type == MESSAGE_REQUEST ? VERDICT_STEP : VERDICT_DROP);
+		CU_ASSERT_EQUAL(
+		    arrive(replica, 0), type == MESSAGE_REQUEST ? VERDICT_STEP : VERDICT_DROP);
 	}
 	for (uint8_t proof = 0; proof <= PROOF_MERKLE + MERKLE_DEPTH_MAX; proof++) {
 		if (proof_size(proof, 1) == UINT32_MAX)
@@ -700,8 +699,8 @@ replies_have_the_agreed_proof(void)
 			h->instance = 12;
 			h->seq = 1;
 			struct message m = parsed(h);
-			bool fits = agreed[i] == PROOF_MERKLE ? proof >= PROOF_MERKLE
-							      : proof == agreed[i];
+			bool fits =
+			    agreed[i] == PROOF_MERKLE ? proof >= PROOF_MERKLE : proof == agreed[i];
 			CU_ASSERT_EQUAL(rig_screen(client, &m), fits ? VERDICT_STEP : VERDICT_DROP);
 			CU_ASSERT_EQUAL(client->claims.count, fits && proof != PROOF_NONE ? 2 : 0);
 		}

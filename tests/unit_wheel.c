@@ -222,7 +222,8 @@ deadlines_lead_to_the_timer(void)
 static uint64_t
 model_round(struct rig *rig, uint64_t *seed, uint64_t now_ns)
 {
-	static const uint32_t spans_ns[] = {1, TICK_NS, 20 * TICK_NS, 300 * TICK_NS, 5000 * TICK_NS};
+	static const uint32_t spans_ns[] = {
+	    1, TICK_NS, 20 * TICK_NS, 300 * TICK_NS, 5000 * TICK_NS};
 	uint32_t span_ns = spans_ns[toy_below(seed, 5)];
 	uint32_t slot = toy_below(seed, SLOTS);
 	switch (toy_below(seed, 8)) {

@@ -13,8 +13,14 @@
 #include "fuzz.h"
 #include "tests/toy_digest.h"
 
-enum { SLOTS = 8, BATCH_CAPACITY = 16 * 1024, RESULT_MAX = 1024, RESULTS = 8, NAMES_MAX = 64,
-	OP_SIZE_MAX = 3000 };
+enum {
+	SLOTS = 8,
+	BATCH_CAPACITY = 16 * 1024,
+	RESULT_MAX = 1024,
+	RESULTS = 8,
+	NAMES_MAX = 64,
+	OP_SIZE_MAX = 3000
+};
 
 /* What was known of the state at a position when it was named. */
 struct name {
@@ -90,9 +96,13 @@ request_add(struct world *w)
 		timestamp++;
 	if (slot < SLOTS)
 		w->timestamps[slot] = timestamp;
-	*h = (struct message_header){.size = (uint32_t)sizeof(*h) + size, .cluster = 7,
-	    .sender = (uint16_t)slot, .protocol = 2, .type = MESSAGE_REQUEST,
-	    .version = MESSAGE_VERSION, .seq = timestamp};
+	*h = (struct message_header){.size = (uint32_t)sizeof(*h) + size,
+	    .cluster = 7,
+	    .sender = (uint16_t)slot,
+	    .protocol = 2,
+	    .type = MESSAGE_REQUEST,
+	    .version = MESSAGE_VERSION,
+	    .seq = timestamp};
 	if (size > 0)
 		memcpy(h + 1, op, size);
 	struct message m = {.header = h, .body = (uint8_t *)(h + 1), .body_size = size};
@@ -141,7 +151,9 @@ batch_run(struct world *w)
 	if (how & 1)
 		fuzz_take_bytes(&w->in, valid, 2);
 	struct executor_batch batch = {.position = executor_position(&w->executor) + 1,
-	    .data = data, .size = size, .valid = how & 2 ? NULL : valid};
+	    .data = data,
+	    .size = size,
+	    .valid = how & 2 ? NULL : valid};
 	executor_begin(&w->executor, &batch);
 	uint32_t count;
 	uint32_t capacity = 1 + (how >> 4) % RESULTS;
@@ -213,8 +225,7 @@ read_only(struct world *w)
 	uint8_t *copy = fuzz_copy(op, size);
 	struct result result = {0};
 	uint64_t hash = state_hash(&w->executor);
-	enum executor_read read =
-	    executor_execute_read_only(&w->executor, copy, size, &result);
+	enum executor_read read = executor_execute_read_only(&w->executor, copy, size, &result);
 	check(read != EXECUTOR_READ_BUSY);
 	if (read == EXECUTOR_READ_DONE)
 		result_check(&result);

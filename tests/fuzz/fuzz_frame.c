@@ -42,8 +42,8 @@ headers_fit(uint8_t *at, size_t size, uint32_t keep)
 	if ((keep & 2) == 0)
 		udp->dst_port = rte_cpu_to_be_16(PORT);
 	if ((keep & 4) == 0)
-		ip->total_length = rte_cpu_to_be_16(
-		    (uint16_t)(rte_be_to_cpu_16(udp->dgram_len) + sizeof(*ip)));
+		ip->total_length =
+		    rte_cpu_to_be_16((uint16_t)(rte_be_to_cpu_16(udp->dgram_len) + sizeof(*ip)));
 }
 
 /* Puts our own headers around the datagram: it must come back. */

@@ -8,8 +8,8 @@
  */
 #include <errno.h>
 
+#include "engine/history.h"
 #include "fuzz.h"
-#include "tests/sim/history.h"
 #include "tests/sim/linear.h"
 #include "tests/sim/witness.h"
 
@@ -50,8 +50,8 @@ judge(const struct history *h)
 	if (witness.verdict == WITNESS_PASS)
 		check(linear.verdict != LINEAR_VIOLATION);
 	if (linear.verdict == LINEAR_VIOLATION)
-		check(linear.evidence.key < h->keys_count &&
-		      linear.evidence.blocked < h->ops_count);
+		check(
+		    linear.evidence.key < h->keys_count && linear.evidence.blocked < h->ops_count);
 }
 
 /* Writes all operations and reads them back. */
@@ -67,8 +67,7 @@ round_trip(const struct history *h)
 	history_writer_init(&writer, buffer, capacity);
 	for (size_t i = 0; i < h->ops_count; i++) {
 		const struct history_op *op = &h->ops[i];
-		history_write(
-		    &writer, op, history_key_bytes(h, op->key), h->keys[op->key].size);
+		history_write(&writer, op, history_key_bytes(h, op->key), h->keys[op->key].size);
 	}
 	size_t size = history_writer_finish(&writer);
 	check(size <= capacity && writer.dropped == 0);
@@ -91,8 +90,8 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (in.size > BODY_SIZE_MAX)
 		return 0;
 	uint64_t count = how & 2 ? UINT64_MAX : how >> 2;
-	uint8_t *file = how & 1 ? file_of_records(in.bytes, in.size, count)
-				: fuzz_copy(in.bytes, in.size);
+	uint8_t *file =
+	    how & 1 ? file_of_records(in.bytes, in.size, count) : fuzz_copy(in.bytes, in.size);
 	size_t file_size = in.size + (how & 1 ? HISTORY_HEADER_SIZE : 0);
 	history_init(&h, OPS_MAX);
 	int status = history_parse(&h, file, file_size, &error);

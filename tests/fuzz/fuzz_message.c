@@ -28,8 +28,8 @@ header_fit(const struct message_scope *scope, uint8_t *bytes, size_t left, bool 
 }
 
 static void
-message_inside(const struct message_scope *scope, const struct message *m, const uint8_t *bytes,
-    size_t size)
+message_inside(
+    const struct message_scope *scope, const struct message *m, const uint8_t *bytes, size_t size)
 {
 	uint32_t proof = proof_size(m->header->proof, scope->replicas_count);
 	check((const uint8_t *)m->header == bytes);

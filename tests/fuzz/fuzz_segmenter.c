@@ -84,10 +84,11 @@ post(struct world *w)
 	};
 	send.to = how & 14;
 	send.client = (uint16_t)(how >> 4);
-	w->posts[w->posts_count++] = (struct post){.size = size, .to = send.to,
-	    .client = send.client};
+	w->posts[w->posts_count++] =
+	    (struct post){.size = size, .to = send.to, .client = send.client};
 	uint32_t count = segment_count(size, segment_slice(ENVELOPE_SIZE));
-	w->segments += (uint64_t)count * (send.to == 0 ? 1 : (uint32_t)__builtin_popcountll(send.to));
+	w->segments +=
+	    (uint64_t)count * (send.to == 0 ? 1 : (uint32_t)__builtin_popcountll(send.to));
 	segmenter_post(w->segmenter, &send);
 	if (how & 1)
 		segmenter_refill(w->segmenter, &w->out);
@@ -218,8 +219,8 @@ forge(struct world *w)
 	uint32_t how = (uint32_t)fuzz_take(&w->in, 1);
 	uint32_t body_size = fuzz_below(&w->in, 8 * (SEGMENT_RANGES_MAX + 2));
 	uint8_t bytes[sizeof(struct message_header) + 8 * (SEGMENT_RANGES_MAX + 2)];
-	struct segment_fields fields = {.total = w->last_total, .slice = w->last_slice,
-	    .from_client = how & 1};
+	struct segment_fields fields = {
+	    .total = w->last_total, .slice = w->last_slice, .from_client = how & 1};
 	struct message_header header = {
 	    .size = (uint32_t)sizeof(header) + body_size,
 	    .cluster = scope.cluster,
@@ -274,9 +275,11 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	static struct world w;
 	static void *memory[2];
 	static const struct assembler_config in = {.message_size_max = MESSAGE_MAX,
-	    .buffers_count = 8, .replicas_count = REPLICAS, .slots_count = 6};
-	static const struct segmenter_config out = {.message_size_max = MESSAGE_MAX,
-	    .envelope_size = ENVELOPE_SIZE, .buffers_count = 4};
+	    .buffers_count = 8,
+	    .replicas_count = REPLICAS,
+	    .slots_count = 6};
+	static const struct segmenter_config out = {
+	    .message_size_max = MESSAGE_MAX, .envelope_size = ENVELOPE_SIZE, .buffers_count = 4};
 	if (memory[0] == NULL) {
 		check(posix_memalign(&memory[0], 64, assembler_size(&in)) == 0);
 		check(posix_memalign(&memory[1], 64, segmenter_size(&out)) == 0);

@@ -347,9 +347,14 @@ lasting_draw(struct drawer *d)
 {
 	uint64_t all = d->replicas | d->clients;
 	uint32_t room = d->model->faults - (uint32_t)__builtin_popcountll(d->faulty);
+	/* Whoever is still recovering then counts among the f, too. */
+	for (uint32_t i = 0; i < d->schedule->count && !d->model->byzantine; i++) {
+		if (d->schedule->list[i].kind == FAULT_AMNESIA)
+			return;
+	}
 	for (; room > 0 && chance(d, 40); room--) {
 		struct fault f = {.start_ns = d->model->horizon_ns, .end_ns = FAULT_NEVER};
-		uint64_t whom = one_of(d, d->replicas & ~d->faulty);
+		uint64_t whom = one_of(d, d->replicas & ~d->faulty & ~d->model->needed);
 		d->faulty |= whom;
 		f.kind = chance(d, 34) ? FAULT_CRASH : FAULT_ONE_WAY;
 		f.from = whom;
@@ -460,7 +465,7 @@ schedule_draw(struct schedule *s, const struct fault_model *m)
 	struct drawer d = {.model = m, .schedule = s};
 	bool network = m->preset != PRESET_NONE && m->preset != PRESET_TWINS;
 	bool nodes = m->preset == PRESET_CRASH || m->preset == PRESET_ALL;
-	bool lies = m->byzantine && (m->preset == PRESET_BYZANTINE || m->preset == PRESET_ALL);
+	bool lies = m->preset == PRESET_BYZANTINE || m->preset == PRESET_ALL;
 	s->count = 0;
 	random_init(&d.random, m->seed, 1);
 	d.replicas = (1ull << m->replicas_count) - 1;
@@ -477,9 +482,9 @@ schedule_draw(struct schedule *s, const struct fault_model *m)
 	if (network && chance(&d, 30))
 		clocks_draw(&d);
 	uint32_t liars = (uint32_t)__builtin_popcountll(d.faulty);
-	for (; lies && liars < m->faults && chance(&d, 80); liars++)
+	for (; lies && m->byzantine && liars < m->faults && chance(&d, 80); liars++)
 		liar_draw(&d);
-	if (lies && m->clients_count > 1 && chance(&d, 50))
+	if (lies && m->client_lies && m->clients_count > 1 && chance(&d, 50))
 		client_draw(&d);
 	for (uint32_t kind = FAULT_PAUSE; nodes && kind <= FAULT_AMNESIA; kind++) {
 		if (chance(&d, 60) && (kind != FAULT_AMNESIA || (!m->single && m->amnesia)))

@@ -92,7 +92,9 @@ struct fault_model {
 	uint16_t clients_count; /* client nodes */
 	uint16_t faults;	/* f: replicas that may be lost at the same time */
 	uint16_t quorum;	/* the largest part of a partition in twins' rounds has as many */
-	bool byzantine;		/* up to f replicas may lie, and clients */
+	uint64_t needed;	/* replicas that the protocol cannot do without for ever, mask */
+	bool byzantine;		/* up to f replicas may lie */
+	bool client_lies;	/* clients may */
 	bool amnesia;		/* a replica that lost its memory recovers */
 	bool single;		/* one replica, which may not be lost */
 };

@@ -31,7 +31,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "history.h"
+#include "engine/history.h"
 
 enum {
 	LINEAR_LAST_MAX = 8,   /* operations shown before the blocked one */

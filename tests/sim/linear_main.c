@@ -13,7 +13,7 @@
 #include <time.h>
 
 #include "engine/check.h"
-#include "history.h"
+#include "engine/history.h"
 #include "linear.h"
 #include "witness.h"
 

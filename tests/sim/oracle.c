@@ -8,7 +8,6 @@
 
 #include "engine/batch.h"
 #include "engine/kv_op.h"
-#include "linear.h"
 #include "sim.h"
 #include "witness.h"
 

@@ -13,7 +13,7 @@
 
 #include "engine/executor.h"
 #include "engine/workload.h"
-#include "history.h"
+#include "linear.h"
 
 enum { ORACLE_REPLICAS_MAX = 32, ORACLE_KEY_SIZE_MAX = 24 };
 
@@ -71,7 +71,6 @@ struct oracle {
 	uint64_t executed;
 	uint64_t asked;
 	uint64_t answered;
-	uint64_t lost; /* operations whose answer nobody has any more */
 	struct asked *foreign; /* executed operations of clients that lie */
 	uint32_t foreign_count;
 	uint32_t foreign_capacity;

@@ -43,6 +43,7 @@ struct ack_body {
 	uint64_t committed; /* it knows that all up to here is committed */
 	uint64_t have;	    /* it has accepted all up to here under this ballot */
 	uint64_t normal;    /* 1: that is a vote; 0: it is still recovering */
+	uint64_t nonce;	    /* of its recovery: what it said in an earlier life counts no more */
 };
 
 /* Before the batch in an ENTRY. */
@@ -52,6 +53,7 @@ struct entry_body {
 };
 
 struct peer {
+	uint64_t nonce; /* the latest known */
 	uint64_t have;
 	uint64_t committed;
 };
@@ -209,7 +211,7 @@ commit_send(struct quorum *q, uint64_t to, struct outbox *out)
 static void
 ack_send(struct quorum *q, uint64_t s, struct outbox *out)
 {
-	struct ack_body ack = {q->committed, q->have, q->phase == PHASE_NORMAL};
+	struct ack_body ack = {q->committed, q->have, q->phase == PHASE_NORMAL, q->nonce};
 	uint8_t *body = post(q, out, 1,
 	    &(struct letter){.type = QUORUM_ACK, .body_size = sizeof(ack), .view = q->ballot,
 		.seq = s});
@@ -237,7 +239,8 @@ slot_store(struct quorum *q, uint64_t s, const uint8_t *data, uint32_t data_size
 static bool
 delivery_due(const struct quorum *q)
 {
-	return q->delivered < q->committed && q->delivered < q->executed + q->config.window;
+	return q->phase == PHASE_NORMAL && q->delivered < q->committed &&
+	       q->delivered < q->executed + q->config.window;
 }
 
 static void
@@ -275,6 +278,7 @@ ballot_raise(struct quorum *q, uint64_t ballot)
 	/* The proposer lost its memory while we were catching up: ask anew. */
 	if (q->phase == PHASE_CATCHING) {
 		q->phase = PHASE_RECOVERING;
+		q->nonce = 0;
 		q->resend_ns = 0;
 	}
 }
@@ -392,13 +396,15 @@ on_ack(struct quorum *q, const struct message *m, struct outbox *out)
 	struct ack_body ack;
 	memcpy(&ack, m->body, sizeof(ack));
 	if (!is_proposer(q) || q->phase != PHASE_NORMAL || m->header->view != q->ballot ||
-	    ack.have > q->proposed)
+	    ack.have > q->proposed || ack.nonce < peer->nonce)
 		return;
-	for (uint64_t s = q->committed + 1; ack.normal && s <= ack.have; s++)
-		slot_at(q, s)->votes |= 1ull << i;
-	if (ack.normal && m->header->seq > 0 && m->header->seq <= q->proposed) {
-		slot_at(q, m->header->seq)->votes |= 1ull << i;
-		slot_at(q, m->header->seq)->votes_count++;
+	if (ack.nonce > peer->nonce)
+		*peer = (struct peer){.nonce = ack.nonce};
+	for (uint64_t s = q->committed + 1; ack.normal && s <= q->proposed; s++) {
+		if (s <= ack.have || s == m->header->seq) {
+			slot_at(q, s)->votes |= 1ull << i;
+			slot_at(q, s)->votes_count++;
+		}
 	}
 	peer->have = ack.have > peer->have ? ack.have : peer->have;
 	peer->committed = ack.committed > peer->committed ? ack.committed : peer->committed;
@@ -410,9 +416,9 @@ static void
 on_recover(struct quorum *q, const struct message *m, struct outbox *out)
 {
 	uint16_t i = m->header->sender;
-	if (!is_proposer(q) || q->phase != PHASE_NORMAL)
+	if (!is_proposer(q) || q->phase != PHASE_NORMAL || m->header->view < q->peers[i].nonce)
 		return;
-	q->peers[i] = (struct peer){0};
+	q->peers[i] = (struct peer){.nonce = m->header->view};
 	for (uint64_t s = q->committed + 1; s <= q->proposed; s++)
 		slot_at(q, s)->votes &= ~(1ull << i);
 	uint8_t *body = post(q, out, 1ull << i,
@@ -617,8 +623,9 @@ recovery_send(struct quorum *q, uint64_t now_ns, struct outbox *out)
 		fetch_send(q, out);
 		return;
 	}
-	q->nonce = now_ns;
-	post(q, out, 1, &(struct letter){.type = QUORUM_RECOVER, .view = now_ns});
+	if (q->nonce == 0)
+		q->nonce = now_ns + 1;
+	post(q, out, 1, &(struct letter){.type = QUORUM_RECOVER, .view = q->nonce});
 }
 
 static void

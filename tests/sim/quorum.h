@@ -32,7 +32,7 @@ enum {
 	QUORUM_RECOVERED,
 	QUORUM_FETCH,
 	QUORUM_ENTRY,
-	QUORUM_LOG_MAX = 4096, /* slots: the log is never cut, runs are short */
+	QUORUM_LOG_MAX = 1 << 16, /* slots: the log is never cut, runs are short */
 };
 
 enum quorum_mutant {

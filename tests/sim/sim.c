@@ -179,7 +179,9 @@ schedule_make(struct sim *sim)
 	    .replicas_count = sim->replicas_count,
 	    .clients_count = sim->clients_count,
 	    .faults = single ? 0 : (uint16_t)sim->options.faults,
+	    .needed = protocol->needed,
 	    .byzantine = protocol->byzantine,
+	    .client_lies = protocol->client_lies,
 	    .amnesia = protocol->amnesia,
 	    .single = single,
 	};
@@ -621,6 +623,10 @@ sim_run(const struct sim_config *config, struct sim_report *report)
 	report->hash = sim.hash;
 	report->virtual_ns = sim.now_ns;
 	report->operations = sim.oracle.answered;
+	for (uint16_t i = 0; sim.nodes != NULL && i < SIM_NODES_MAX; i++) {
+		if (sim.nodes[i].client != NULL)
+			report->lost += sim.nodes[i].client->counters.lost;
+	}
 	report->executed = sim.oracle.executed;
 	report->positions = sim.oracle.ledger_count;
 	sim_close(&sim);

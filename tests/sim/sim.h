@@ -43,7 +43,9 @@ struct sim_protocol {
 	const struct protocol *protocol;
 	uint8_t index;
 	bool byzantine; /* survives f liars */
+	bool client_lies; /* and clients that lie */
 	bool amnesia;	/* a replica without memory recovers: at most f at a time */
+	uint64_t needed; /* replicas whose loss for ever it does not survive, mask */
 	const char *(*type_name)(uint8_t type); /* NULL: only numbers are known */
 };
 
@@ -74,6 +76,7 @@ struct sim_report {
 	uint64_t virtual_ns;
 	uint64_t bursts;
 	uint64_t operations; /* answered */
+	uint64_t lost;	     /* executed, but the answer had been evicted: the client was told */
 	uint64_t executed;   /* requests in the agreed order */
 	uint64_t positions;
 	uint64_t view_max;

@@ -19,12 +19,14 @@ sim_mode_at(uint32_t index, struct sim_protocol *protocol)
 	if (p != NULL) {
 		protocol->byzantine = p->replicas_per_fault >= 3;
 		protocol->amnesia = protocol->byzantine;
+		protocol->client_lies = true;
 		return true;
 	}
 	if (index > registry_count())
 		return false;
 	protocol->protocol = &quorum_protocol;
 	protocol->amnesia = true;
+	protocol->needed = 1; /* the one proposer */
 	protocol->type_name = quorum_type_name;
 	return true;
 }

@@ -20,7 +20,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "history.h"
+#include "engine/history.h"
 
 enum witness_verdict {
 	WITNESS_PASS,

@@ -1,0 +1,342 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Short runs of oskr-cluster as its users make them: each must end with exit
+status 0, with operations, and without a single error.
+
+    e2e_cluster.py OSKR_CLUSTER [STORY...]
+
+Stories that the machine cannot play (hugepages, a second CPU, an ordinary user)
+are skipped and named.
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+NO_HUGE = ["--no-huge", "--no-shconf", "-m", "512", "--no-pci"]
+MODES = ["unreplicated", "unreplicated-signed"]
+NOBODY = 65534
+TIMEOUT_S = 120
+SLOW = os.environ.get("ASAN_OPTIONS") is not None
+FIELDS = """protocol n f instances lcores clients batch adaptive profile auth request_auth reply_auth
+app workload seconds operations throughput p50_us p90_us p99_us p999_us max_us mean_us errors
+retransmissions view_changes cpu_us_per_op client_busy replica_busy""".split()
+
+program = ""
+folder = ""
+
+
+class Failed(Exception):
+    """A run that was not as it should be."""
+
+
+class Skipped(Exception):
+    """A story that this machine cannot play."""
+
+
+def need(truth, text):
+    if not truth:
+        raise Failed(text)
+
+
+def hugepages_free():
+    try:
+        with open("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages",
+                  encoding="ascii") as file:
+            return int(file.read())
+    except OSError:
+        return 0
+
+
+def need_cpus(count):
+    if len(os.sched_getaffinity(0)) < count:
+        raise Skipped(f"fewer than {count} CPUs")
+
+
+def cpus(count):
+    return ",".join(str(cpu) for cpu in sorted(os.sched_getaffinity(0))[:count])
+
+
+def command(eal, ours, before=()):
+    words = list(before) + [program]
+    if eal:
+        words += list(eal) + [f"--file-prefix=oskr-e2e-{os.getpid()}", "--"]
+    return words + list(ours)
+
+
+def run(ours, eal=(), before=(), seconds=0.3, target=folder):
+    """Runs to the end and returns the JSON object."""
+    path = os.path.join(target or folder, "out.json")
+    words = command(eal, ["-d", str(seconds), "--warm", "0.1", "--json", path] + ours, before)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    tail = " | ".join((done.stdout + done.stderr).splitlines()[-12:])
+    need(done.returncode == 0, f"{' '.join(words)}: exit status {done.returncode}: {tail}")
+    with open(path, encoding="utf-8") as file:
+        result = json.load(file)
+    os.unlink(path)
+    need(result["errors"] == 0, f"{' '.join(words)}: {result['errors']} errors")
+    need(result["operations"] > 0, f"{' '.join(words)}: no operations")
+    need("throughput" in done.stdout, "no summary")
+    return result
+
+
+def one_lcore():
+    for mode in MODES:
+        result = run(["-m", mode], NO_HUGE + ["-l", cpus(1)])
+        need(result["lcores"] == 1, "not one lcore")
+
+
+def two_lcores():
+    need_cpus(2)
+    for mode in MODES:
+        result = run(["-m", mode, "-t", "64"], NO_HUGE + ["-l", cpus(2)])
+        need(result["lcores"] == 2, "not two lcores")
+
+
+def shared_lcores():
+    need_cpus(2)
+    for mode in MODES:
+        result = run(["-m", mode], NO_HUGE + ["--lcores", f"(0-3)@({cpus(2)})"])
+        need(result["lcores"] == 4, "not four lcores")
+
+
+def own_choice():
+    for mode in MODES:
+        run(["-m", mode])
+    need(run(["-m", "unreplicated", "--cores", "one"])["lcores"] == 1, "not one lcore")
+
+
+def hugepages():
+    if os.geteuid() != 0 or hugepages_free() < 300:
+        raise Skipped("no free hugepages, or not root")
+    run(["-m", "unreplicated"], ["--no-pci", "--in-memory", "-l", cpus(1)])
+    need(hugepages_free() >= 300, "hugepages are not given back")
+
+
+def ordinary_user():
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        raise Skipped("not root, or no setpriv: the other stories run as an ordinary user")
+    before = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+    own = os.path.join(folder, "nobody")
+    os.mkdir(own, 0o700)
+    os.chown(own, NOBODY, NOBODY)
+    copied = os.path.join(own, "oskr-cluster")
+    shutil.copy(program, copied)
+    os.chown(copied, NOBODY, NOBODY)
+    path = os.path.join(own, "out.json")
+    for eal in ([], NO_HUGE + ["-l", cpus(1), "--"]):
+        words = before + [copied] + eal + ["-m", "unreplicated", "-d", "0.3", "--warm", "0.1",
+                                           "--json", path]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S,
+                              check=False, cwd=own)
+        need(done.returncode == 0, f"exit status {done.returncode}: {done.stderr[-500:]}")
+        with open(path, encoding="utf-8") as file:
+            need(json.load(file)["errors"] == 0, "errors")
+
+
+def authentication():
+    for reply in ("none", "mac", "sign", "batch"):
+        result = run(["-m", "unreplicated", "--reply-auth", reply])
+        need(result["reply_auth"] == reply, f"replies are not by {reply}")
+    for request in ("none", "mac", "sign"):
+        result = run(["-m", "unreplicated", "--request-auth", request])
+        need(result["request_auth"] == request, f"requests are not by {request}")
+    for profile in ("fast", "seed", "paranoid"):
+        need(run(["-m", "unreplicated", "--profile", profile])["profile"] == profile, profile)
+    need(run(["-m", "unreplicated-signed"])["reply_auth"] == "sign", "replies are not signed")
+
+
+def echo():
+    for size in ("0/1", "64/64", "1/65536", "65536/1"):
+        run(["-m", "unreplicated", "-t", "8", "-w", f"echo:{size}"])
+    run(["-m", "unreplicated", "-t", "2", "-w", "echo:1048576/1048576"], seconds=1)
+    run(["-m", "unreplicated-signed", "-t", "2", "-w", "echo:1048576/1048576"], seconds=1)
+
+
+def ycsb():
+    for letter in "abcdef":
+        result = run(["-m", "unreplicated", "-w", f"ycsb-{letter}", "--records", "2000"])
+        need(result["loaded"] == 2000, f"ycsb-{letter}: {result['loaded']} records loaded")
+
+
+def lost_frames():
+    for extra in (["-t", "64"], ["-t", "16", "-w", "ycsb-a", "--records", "500"]):
+        result = run(["-m", "unreplicated", "--drop", "0.1", "--retry", "2"] + extra)
+        need(result["retransmissions"] > 0, "nothing was sent again")
+
+
+def open_loop():
+    result = run(["-m", "unreplicated", "--rate", "20000", "-t", "256"], seconds=0.5)
+    need(15000 < result["throughput"] < 25000, f"{result['throughput']} operations a second")
+
+
+def many_clients():
+    for mode in MODES:
+        result = run(["-m", mode, "-t", "10000"], seconds=1)
+        need(result["clients"] == 10000, "not 10,000 clients")
+
+
+def json_fields():
+    result = run(["-m", "unreplicated-signed", "-t", "7"])
+    missing = [field for field in FIELDS if field not in result]
+    need(not missing, f"missing in the JSON: {' '.join(missing)}")
+    need(result["protocol"] == "unreplicated-signed" and result["clients"] == 7, "wrong fields")
+    need(0 < result["p50_us"] <= result["p90_us"] <= result["p99_us"] <= result["p999_us"],
+         "percentiles do not ascend")
+    need(result["p999_us"] <= result["max_us"] * 1.01, "a percentile above the maximum")
+    rate = result["operations"] / result["seconds"]
+    need(abs(rate - result["throughput"]) < 0.01 * rate, "throughput is not operations a second")
+    need(0 <= result["client_busy"] <= 1 and 0 <= result["replica_busy"] <= 1, "busy shares")
+
+
+def hgrm():
+    path = os.path.join(folder, "out.hgrm")
+    result = run(["-m", "unreplicated", "--hgrm", path])
+    with open(path, encoding="ascii") as file:
+        lines = file.read().splitlines()
+    rows = [line.split() for line in lines if re.match(r"\s*[0-9.]+\s+[0-9.]+\s+[0-9]+", line)]
+    need(len(rows) > 5, "no rows in the .hgrm file")
+    need(int(rows[-1][2]) == result["operations"], "the .hgrm file counts other operations")
+    percentiles = [float(row[1]) for row in rows]
+    need(percentiles == sorted(percentiles) and percentiles[-1] == 1, "percentiles")
+
+
+def start(seconds, extra=(), eal=()):
+    words = command(eal, ["-m", "unreplicated", "-d", str(seconds), "--warm", "0"] + list(extra))
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_line(process, text):
+    """Until the line that tells of the first second."""
+    for line in process.stdout:
+        if text in line:
+            return
+    raise Failed(f"ended before '{text}': {process.stderr.read()[-500:]}")
+
+
+def interrupted():
+    path = os.path.join(folder, "interrupted.json")
+    process = start(60, ["--json", path])
+    wait_for_line(process, "ops/s")
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=TIMEOUT_S)
+    need(process.returncode == 0, f"SIGINT: exit status {process.returncode}: {err[-500:]}")
+    need(time.monotonic() - begin < (30 if SLOW else 5), "SIGINT: took too long")
+    need("throughput" in out and "interrupted" in out, "SIGINT: no summary")
+    with open(path, encoding="utf-8") as file:
+        result = json.load(file)
+    need(result["interrupted"] and result["errors"] == 0, "SIGINT: wrong results")
+
+
+def interrupted_twice():
+    # Nothing is answered any more when nine frames in ten are lost: the end takes its time.
+    process = start(60, ["--drop", "0.9", "--retry", "60000", "-t", "1000"])
+    wait_for_line(process, "ops/s")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    need(process.poll() is None, "ended though answers are missing")
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=TIMEOUT_S)
+    need(time.monotonic() - begin < 1, "the second SIGINT does not end it at once")
+    need(process.returncode != 0, "the second SIGINT ends with status 0")
+
+
+def runtime_folder():
+    if os.geteuid() == 0:
+        return "/var/run"
+    given = os.environ.get("XDG_RUNTIME_DIR", "")
+    return given if os.access(given, os.W_OK | os.X_OK) else f"/tmp/oskr-{os.geteuid()}"
+
+
+def ask(connection, text):
+    connection.send(text.encode())
+    return json.loads(connection.recv(65536).decode())
+
+
+def telemetry():
+    eal = NO_HUGE + ["-l", cpus(1)]
+    process = start(60, eal=eal)
+    try:
+        wait_for_line(process, "ops/s")
+        path = f"{runtime_folder()}/dpdk/oskr-e2e-{os.getpid()}/dpdk_telemetry.v2"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            connection.settimeout(10)
+            connection.connect(path)
+            need("pid" in json.loads(connection.recv(65536).decode()), "no greeting")
+            commands = ask(connection, "/")["/"]
+            need("/oskr/info" in commands and "/oskr/stats" in commands, f"{commands}")
+            info = ask(connection, "/oskr/info")["/oskr/info"]
+            need(info["protocol"] == "unreplicated" and info["clients"] == 64, f"{info}")
+            first = ask(connection, "/oskr/stats")["/oskr/stats"]
+            time.sleep(0.2)
+            second = ask(connection, "/oskr/stats")["/oskr/stats"]
+        for name in ("client_0/completed", "replica_0/executed", "lcore_0/busy_cycles"):
+            need(0 < first[name] < second[name], f"{name} does not grow")
+        need("replica_0/drop_frame_short" in first, "no reasons for drops")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=TIMEOUT_S)
+    need(process.returncode == 0, f"exit status {process.returncode}")
+
+
+def rss_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+
+
+def memory_is_constant():
+    for extra in (["-t", "1000"], ["-t", "8", "-w", "echo:30000/30000"],
+                  ["-w", "ycsb-f", "--records", "2000"]):
+        process = start(60, extra)
+        wait_for_line(process, "run ")
+        time.sleep(0.5)
+        first = rss_kib(process.pid)
+        time.sleep(1.5)
+        second = rss_kib(process.pid)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=TIMEOUT_S)
+        need(process.returncode == 0, f"{extra}: exit status {process.returncode}")
+        growth = second - first
+        need(growth < (65536 if SLOW else 1024), f"{extra}: grew by {growth} KiB in 1.5 s")
+
+
+STORIES = [one_lcore, two_lcores, shared_lcores, own_choice, hugepages, ordinary_user,
+           authentication, echo, ycsb, lost_frames, open_loop, many_clients, json_fields, hgrm,
+           interrupted, interrupted_twice, telemetry, memory_is_constant]
+
+
+def main():
+    global program, folder
+    program = os.path.abspath(sys.argv[1])
+    wanted = sys.argv[2:]
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o711)
+        for story in STORIES:
+            name = story.__name__
+            if wanted and name not in wanted:
+                continue
+            begin = time.monotonic()
+            try:
+                story()
+                outcome = "ok"
+            except Skipped as reason:
+                outcome = f"skipped ({reason})"
+            except (Failed, OSError, KeyError, ValueError, subprocess.TimeoutExpired) as fault:
+                failed += 1
+                outcome = f"FAILED: {fault!r}"
+            print(f"{name:20} {time.monotonic() - begin:6.1f} s  {outcome}", flush=True)
+    print(f"{failed} stories failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

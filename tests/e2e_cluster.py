@@ -24,9 +24,11 @@ MODES = ["unreplicated", "unreplicated-signed"]
 NOBODY = 65534
 TIMEOUT_S = 120
 SLOW = os.environ.get("ASAN_OPTIONS") is not None
-FIELDS = """protocol n f instances lcores clients batch adaptive profile auth request_auth reply_auth
-app workload seconds operations throughput p50_us p90_us p99_us p999_us max_us mean_us errors
-retransmissions view_changes cpu_us_per_op client_busy replica_busy""".split()
+FIELDS = """
+protocol n f instances lcores clients batch adaptive profile auth request_auth reply_auth
+app workload seconds operations throughput p50_us p90_us p99_us p999_us max_us mean_us
+errors retransmissions view_changes cpu_us_per_op client_busy replica_busy
+""".split()
 
 program = ""
 folder = ""

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-build=build-fuzz
+build="build-fuzz"
 all=(assembler client cluster_file executor frame history keys message options replica segmenter)
 seconds=
 targets=()

@@ -143,7 +143,8 @@ a_schedule_survives_its_file(void)
 				  a->amount == b->amount);
 		}
 	}
-	CU_ASSERT_EQUAL(schedule_read_line(&read, "fault nonsense start 1 end 2 from 1 to 2 amount 3"), 0);
+	CU_ASSERT_EQUAL(
+	    schedule_read_line(&read, "fault nonsense start 1 end 2 from 1 to 2 amount 3"), 0);
 	CU_ASSERT_EQUAL(schedule_read_line(&read, "fault loss start 1"), 0);
 	schedule_free(&drawn);
 	schedule_free(&read);

@@ -241,6 +241,9 @@ no_source_is_waited_for_and_used_when_it_is_back(void)
 	/* Two seconds, three peers: the pauses have grown. */
 	CU_ASSERT(transfer_of(w, ASKER)->counters.fetches < 60);
 	CU_ASSERT_EQUAL(fake_of(w, ASKER, 0)->moves_count, 0);
+	/* The same target anew, while nothing else is left to ask for. */
+	ask(w, seq - 1);
+	world_tick(w);
 	w->nodes[2].silent = false;
 	run_until_moved(w, 1);
 	goes_on(w, &seq);

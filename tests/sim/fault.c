@@ -432,8 +432,9 @@ twins_draw(struct drawer *d)
 	uint64_t twin = one_of(d, d->replicas & ~d->faulty);
 	uint32_t twin_node = (uint32_t)m->replicas_count + m->clients_count;
 	d->faulty |= twin;
-	schedule_add(d->schedule, &(struct fault){.kind = FAULT_TWIN, .end_ns = FAULT_NEVER,
-				      .from = twin, .to = 1ull << twin_node});
+	schedule_add(d->schedule,
+	    &(struct fault){
+		.kind = FAULT_TWIN, .end_ns = FAULT_NEVER, .from = twin, .to = 1ull << twin_node});
 	if (nodes > 8)
 		return;
 	uint32_t ways = partition_count(nodes, m->quorum);

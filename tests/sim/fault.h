@@ -40,7 +40,7 @@ enum fault_kind {
 	FAULT_SEQ,
 	FAULT_DIGEST,
 	FAULT_REPLAY,
-	FAULT_FORGE,	/* another's id */
+	FAULT_FORGE, /* another's id */
 	FAULT_BAD_PROOF,
 	FAULT_GENERATE, /* messages of known types that no correct replica would make */
 	FAULT_TWIN,	/* the identity of `from` lives twice */

@@ -181,7 +181,8 @@ lie_make(struct sim_node *node, const struct send *send, uint16_t to, const stru
 	struct letter_copy copy;
 	const struct packet *old = old_find(node, 0, word >> 20);
 	const struct message_header *other = old != NULL ? (const void *)old->data : send->header;
-	if (f->kind == FAULT_SILENT || !copy_make(node->sim, &copy, send->header, send->header->size))
+	if (f->kind == FAULT_SILENT ||
+	    !copy_make(node->sim, &copy, send->header, send->header->size))
 		return NULL;
 	switch (f->kind) {
 	case FAULT_EQUIVOCATE:
@@ -219,9 +220,9 @@ lie_choose(struct sim_node *node, uint16_t to, uint64_t *word)
 	struct sim *sim = node->sim;
 	for (uint32_t i = 0; i < sim->active_count; i++) {
 		const struct fault *f = &sim->schedule.list[sim->active[i]];
-		bool lie = fault_is_client(f->kind) ||
-			   (fault_is_lie(f->kind) && f->kind != FAULT_TWIN &&
-			       f->kind != FAULT_GENERATE);
+		bool lie =
+		    fault_is_client(f->kind) ||
+		    (fault_is_lie(f->kind) && f->kind != FAULT_TWIN && f->kind != FAULT_GENERATE);
 		if (!lie || (f->from >> node->index & 1) == 0)
 			continue;
 		if ((f->to >> to & 1) == 0 && f->kind != FAULT_PARTIAL_VECTOR)

@@ -90,7 +90,8 @@ mix_judge(struct workload *w, uint32_t slot, const uint8_t *result, uint32_t siz
 	struct kv_reply reply;
 	if (!kv_reply_decode(result, size, &reply))
 		return WORKLOAD_WRONG;
-	if (s->kind != KV_GET || reply.status != KV_OK || reply.data_size > SEEN_SIZE_MAX || s->key % 2 != 0)
+	if (s->kind != KV_GET || reply.status != KV_OK || reply.data_size > SEEN_SIZE_MAX ||
+	    s->key % 2 != 0)
 		return WORKLOAD_RIGHT;
 	s->seen_key = s->key;
 	s->seen_size = reply.data_size;

@@ -13,7 +13,7 @@
 
 enum {
 	SEQ_SHIFT = 16, /* room for the requests of a batch in a history's positions */
-	LINEAR_STEPS_MAX = 2000000,
+	LINEAR_STEPS_MAX = 200000,
 	LINEAR_CACHE_MAX = 64 << 20,
 };
 
@@ -201,8 +201,9 @@ request_judge(struct oracle *o, const struct message *request, uint64_t seq)
 	}
 	if (!o->requests_bound && o->sim->disturbed)
 		return;
-	sim_fail(o->sim, "validity: position %" PRIu64 " executes slot %u's request %" PRIu64
-			 ", which its client did not ask for, or had had executed before",
+	sim_fail(o->sim,
+	    "validity: position %" PRIu64 " executes slot %u's request %" PRIu64
+	    ", which its client did not ask for, or had had executed before",
 	    seq >> SEQ_SHIFT, slot, request->header->seq);
 }
 
@@ -215,8 +216,8 @@ ledger_append(struct oracle *o, const struct executor_batch *batch, uint64_t has
 	uint32_t index = 0;
 	for (; !batch_cursor_done(&cursor) && batch_next(&cursor, &o->scope, &request); index++) {
 		uint32_t slot = request.header->sender;
-		bool valid = batch->valid == NULL ||
-			     (batch->valid[index >> 6] >> (index & 63) & 1) != 0;
+		bool valid =
+		    batch->valid == NULL || (batch->valid[index >> 6] >> (index & 63) & 1) != 0;
 		if (!valid || slot >= o->slots_count)
 			continue;
 		struct oracle_slot *s = &o->slots[slot];
@@ -234,8 +235,7 @@ ledger_append(struct oracle *o, const struct executor_batch *batch, uint64_t has
 	}
 	if (o->ledger_count == o->ledger_capacity)
 		o->ledger = grown(o->ledger, &o->ledger_capacity, sizeof(*o->ledger));
-	o->ledger[o->ledger_count++] =
-	    (struct ledger_entry){.hash = hash, .executed = o->executed};
+	o->ledger[o->ledger_count++] = (struct ledger_entry){.hash = hash, .executed = o->executed};
 }
 
 /* Of the authentic requests: who, when, what. */
@@ -287,23 +287,25 @@ oracle_batch(void *context, const struct executor_batch *batch)
 	uint64_t hash = batch_hash(o, batch);
 	sim_note(o->sim, hash ^ batch->position << 8 ^ r->node);
 	if (o->sim->config->trace != NULL)
-		trace_note(o->sim, "replica %u executes position %" PRIu64 ", %016" PRIx64,
-		    r->node, batch->position, hash);
+		trace_note(o->sim, "replica %u executes position %" PRIu64 ", %016" PRIx64, r->node,
+		    batch->position, hash);
 	if (o->speculative) {
 		own_set(r, batch->position, hash);
 		r->position = batch->position;
 		return;
 	}
 	if (batch->position > o->ledger_count + 1)
-		sim_fail(o->sim, "agreement: replica %u executes position %" PRIu64
-				 " though nobody has executed %" PRIu64,
+		sim_fail(o->sim,
+		    "agreement: replica %u executes position %" PRIu64
+		    " though nobody has executed %" PRIu64,
 		    r->node, batch->position, o->ledger_count + 1);
 	executed_check(r, batch->position);
 	if (batch->position == o->ledger_count + 1)
 		ledger_append(o, batch, hash);
 	else if (o->ledger[batch->position - 1].hash != hash)
-		sim_fail(o->sim, "agreement: replica %u executes another batch at position %" PRIu64,
-		    r->node, batch->position);
+		sim_fail(o->sim,
+		    "agreement: replica %u executes another batch at position %" PRIu64, r->node,
+		    batch->position);
 	r->position = batch->position;
 }
 
@@ -393,5 +395,7 @@ oracle_judge(struct oracle *o)
 	check(linear_check(&h, &limits, &linear) == 0);
 	if (linear.verdict == LINEAR_VIOLATION)
 		evidence_fail(o, &h, NULL, &linear);
+	o->sim->report->undecided =
+	    linear.verdict == LINEAR_GAVE_UP && witness.verdict == WITNESS_GAVE_UP;
 	history_free(&h);
 }

@@ -62,7 +62,7 @@ struct oracle {
 	struct oracle_slot *slots;
 	uint32_t slots_count;
 	bool speculative;
-	bool once; /* a request is ordered once: no view change, no lost memory so far */
+	bool once;	     /* a request is ordered once: no view change, no lost memory so far */
 	bool requests_bound; /* requests carry proofs: nobody can make up another's */
 	struct message_scope scope;
 	struct ledger_entry *ledger; /* of position i: i - 1 */

@@ -9,7 +9,7 @@
 #include "quorum_client.h"
 
 enum {
-	ARENA_SIZE = 64 << 20, /* bytes of all batches of the log */
+	ARENA_SIZE = 8 << 20, /* bytes of all batches of the log */
 	REPLICAS_MAX = 64,
 	SENDS_PER_STEP = 8,
 	LARGE_PER_STEP = 2,
@@ -23,8 +23,8 @@ enum quorum_mutant quorum_mutant;
 
 /* One position of the log. */
 struct slot {
-	uint64_t ballot; /* under which it was accepted; 0: nothing was */
-	uint64_t votes;	 /* proposer: mask */
+	uint64_t ballot;      /* under which it was accepted; 0: nothing was */
+	uint64_t votes;	      /* proposer: mask */
 	uint32_t votes_count; /* of the mutant that does not look whose they are */
 	uint32_t size;	      /* bytes at data */
 	uint64_t answers;     /* proposer: who has told what it accepted here, mask */
@@ -126,8 +126,8 @@ init(void *self, const struct protocol_config *config)
 {
 	struct quorum *q = self;
 	q->config = *config;
-	q->stamp = (struct stamp){config->cluster, config->self, config->replicas_count,
-	    config->protocol};
+	q->stamp =
+	    (struct stamp){config->cluster, config->self, config->replicas_count, config->protocol};
 	q->slots = (struct slot *)(q + 1);
 	q->admissions = (struct admission *)(q->slots + QUORUM_LOG_MAX);
 	q->arena = (uint8_t *)(q->admissions + config->slots_count);
@@ -195,8 +195,8 @@ propose_send(struct quorum *q, uint64_t s, uint64_t to, struct outbox *out)
 {
 	const struct slot *slot = slot_at(q, s);
 	uint8_t *body = post(q, out, to,
-	    &(struct letter){.type = QUORUM_PROPOSE, .body_size = slot->size, .view = q->ballot,
-		.seq = s});
+	    &(struct letter){
+		.type = QUORUM_PROPOSE, .body_size = slot->size, .view = q->ballot, .seq = s});
 	if (slot->size > 0)
 		memcpy(body, slot->data, slot->size);
 }
@@ -213,8 +213,8 @@ ack_send(struct quorum *q, uint64_t s, struct outbox *out)
 {
 	struct ack_body ack = {q->committed, q->have, q->phase == PHASE_NORMAL, q->nonce};
 	uint8_t *body = post(q, out, 1,
-	    &(struct letter){.type = QUORUM_ACK, .body_size = sizeof(ack), .view = q->ballot,
-		.seq = s});
+	    &(struct letter){
+		.type = QUORUM_ACK, .body_size = sizeof(ack), .view = q->ballot, .seq = s});
 	memcpy(body, &ack, sizeof(ack));
 }
 
@@ -312,8 +312,8 @@ static void
 reply_early(struct quorum *q, struct outbox *out)
 {
 	struct batch_cursor cursor = batch_cursor(q->open.data, q->open.size);
-	struct message_scope scope = {q->config.cluster, q->config.replicas_count,
-	    q->config.protocol};
+	struct message_scope scope = {
+	    q->config.cluster, q->config.replicas_count, q->config.protocol};
 	struct message m;
 	for (uint32_t i = 0; i < SENDS_PER_STEP - 3 && !batch_cursor_done(&cursor); i++) {
 		if (!batch_next(&cursor, &scope, &m))
@@ -422,8 +422,10 @@ on_recover(struct quorum *q, const struct message *m, struct outbox *out)
 	for (uint64_t s = q->committed + 1; s <= q->proposed; s++)
 		slot_at(q, s)->votes &= ~(1ull << i);
 	uint8_t *body = post(q, out, 1ull << i,
-	    &(struct letter){.type = QUORUM_RECOVERED, .body_size = sizeof(uint64_t),
-		.view = q->ballot, .seq = q->proposed});
+	    &(struct letter){.type = QUORUM_RECOVERED,
+		.body_size = sizeof(uint64_t),
+		.view = q->ballot,
+		.seq = q->proposed});
 	memcpy(body, &m->header->view, sizeof(uint64_t));
 }
 
@@ -548,8 +550,10 @@ on_fetch(struct quorum *q, const struct message *m, struct outbox *out)
 	const struct slot *slot = slot_at(q, s);
 	struct entry_body entry = {slot->ballot, q->highest};
 	uint8_t *body = post(q, out, 1,
-	    &(struct letter){.type = QUORUM_ENTRY, .body_size = (uint32_t)sizeof(entry) + slot->size,
-		.view = q->ballot, .seq = s});
+	    &(struct letter){.type = QUORUM_ENTRY,
+		.body_size = (uint32_t)sizeof(entry) + slot->size,
+		.view = q->ballot,
+		.seq = s});
 	memcpy(body, &entry, sizeof(entry));
 	if (slot->size > 0)
 		memcpy(body + sizeof(entry), slot->data, slot->size);

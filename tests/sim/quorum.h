@@ -32,21 +32,21 @@ enum {
 	QUORUM_RECOVERED,
 	QUORUM_FETCH,
 	QUORUM_ENTRY,
-	QUORUM_LOG_MAX = 1 << 16, /* slots: the log is never cut, runs are short */
+	QUORUM_LOG_MAX = 1 << 14, /* slots: the log is never cut, runs are short */
 };
 
 enum quorum_mutant {
 	QUORUM_RIGHT,
-	QUORUM_ONE_SHORT,	/* commits with one vote less than a majority */
-	QUORUM_VOTES_TWICE,	/* a vote that comes twice counts twice */
-	QUORUM_NO_DEDUP,	/* a request that comes twice is ordered twice */
-	QUORUM_EXECUTE_EARLY,	/* executes what is proposed, before it is committed */
-	QUORUM_REPLY_EARLY,	/* answers before it has executed */
-	QUORUM_VOTE_AGAIN,	/* a backup that lost its memory votes at once */
-	QUORUM_PROPOSE_AGAIN,	/* the proposer that lost its memory starts from nothing */
-	QUORUM_FETCH_SHORT,	/* the proposer asks one replica too few for the log */
-	QUORUM_ANY_BALLOT,	/* takes the first entry it hears of, whatever its ballot */
-	QUORUM_OLD_BALLOT,	/* accepts proposals below the ballot it knows */
+	QUORUM_ONE_SHORT,     /* commits with one vote less than a majority */
+	QUORUM_VOTES_TWICE,   /* a vote that comes twice counts twice */
+	QUORUM_NO_DEDUP,      /* a request that comes twice is ordered twice */
+	QUORUM_EXECUTE_EARLY, /* executes what is proposed, before it is committed */
+	QUORUM_REPLY_EARLY,   /* answers before it has executed */
+	QUORUM_VOTE_AGAIN,    /* a backup that lost its memory votes at once */
+	QUORUM_PROPOSE_AGAIN, /* the proposer that lost its memory starts from nothing */
+	QUORUM_FETCH_SHORT,   /* the proposer asks one replica too few for the log */
+	QUORUM_ANY_BALLOT,    /* takes the first entry it hears of, whatever its ballot */
+	QUORUM_OLD_BALLOT,    /* accepts proposals below the ballot it knows */
 	QUORUM_MUTANTS_COUNT,
 };
 

@@ -103,8 +103,8 @@ request_send(struct client *c, uint32_t index, struct outbox *out)
 	    .body_size = slot->op_size,
 	    .seq = slot->timestamp,
 	};
-	uint8_t *body = outbox_write(
-	    out, outbox_send(out, slot->tries > 0 ? all : 1), &stamp, &letter);
+	uint8_t *body =
+	    outbox_write(out, outbox_send(out, slot->tries > 0 ? all : 1), &stamp, &letter);
 	if (slot->op_size > 0)
 		memcpy(body, slot->op, slot->op_size);
 }

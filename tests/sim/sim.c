@@ -12,12 +12,12 @@
 enum {
 	US = 1000,
 	MS = 1000000,
-	SAFETY_SHARE = 60,	    /* percent of the operations before the horizon */
-	LIVENESS_MS = 300 * 1000,   /* virtual time in which all must be answered after it */
-	QUIET_MS = 60 * 1000,	    /* and in which replicas must become equal */
+	SAFETY_SHARE = 60,	  /* percent of the operations before the horizon */
+	LIVENESS_MS = 300 * 1000, /* virtual time in which all must be answered after it */
+	QUIET_MS = 60 * 1000,	  /* and in which replicas must become equal */
 	RATE_ONE = 1024,
-	MIX_RESULT_SIZE = 1024,	    /* bytes: an answer and its proof fit an envelope */
-	MIX_LARGE_SIZE = 5000,	    /* and some that do not */
+	MIX_RESULT_SIZE = 1024, /* bytes: an answer and its proof fit an envelope */
+	MIX_LARGE_SIZE = 5000,	/* and some that do not */
 };
 
 /* A failed check() of the engine is a finding like any other. */

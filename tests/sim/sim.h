@@ -31,10 +31,10 @@ enum {
 	SIM_CLIENT_NODES_MAX = 8,
 	SIM_NODES_MAX = 32, /* a twin is a node too */
 	SIM_SLOTS_MAX = 256,
-	SIM_INBOX_MAX = 1024,	 /* datagrams that wait at a node: its receive queue */
+	SIM_INBOX_MAX = 1024,	  /* datagrams that wait at a node: its receive queue */
 	SIM_FLIGHT_MAX = 1 << 20, /* datagrams under way: more is a storm */
-	SIM_ACTIVE_MAX = 256,	 /* faults at the same time */
-	SIM_OLD_MAX = 64,	 /* old messages that a liar keeps */
+	SIM_ACTIVE_MAX = 256,	  /* faults at the same time */
+	SIM_OLD_MAX = 64,	  /* old messages that a liar keeps */
 	SIM_TEXT_SIZE = 1024,
 };
 
@@ -42,10 +42,10 @@ enum {
 struct sim_protocol {
 	const struct protocol *protocol;
 	uint8_t index;
-	bool byzantine; /* survives f liars */
+	bool byzantine;	  /* survives f liars */
 	bool client_lies; /* and clients that lie */
-	bool amnesia;	/* a replica without memory recovers: at most f at a time */
-	uint64_t needed; /* replicas whose loss for ever it does not survive, mask */
+	bool amnesia;	  /* a replica without memory recovers: at most f at a time */
+	uint64_t needed;  /* replicas whose loss for ever it does not survive, mask */
 	const char *(*type_name)(uint8_t type); /* NULL: only numbers are known */
 };
 
@@ -61,10 +61,10 @@ struct sim_config {
 	uint64_t steps_max;  /* events: more is no progress */
 	bool drawn;	     /* sizes that the options leave open are drawn from the seed */
 	bool real_crypto;
-	FILE *trace;		     /* NULL: none */
+	FILE *trace;			 /* NULL: none */
 	const struct schedule *schedule; /* NULL: drawn from the seed */
-	struct schedule *happened;   /* the faults of single messages are added; NULL: not */
-	struct schedule *planned;    /* what was drawn; NULL: not wanted */
+	struct schedule *happened;	 /* the faults of single messages are added; NULL: not */
+	struct schedule *planned;	 /* what was drawn; NULL: not wanted */
 };
 
 struct sim_report {
@@ -80,6 +80,7 @@ struct sim_report {
 	uint64_t executed;   /* requests in the agreed order */
 	uint64_t positions;
 	uint64_t view_max;
+	bool undecided;			    /* neither search nor witness could judge the history */
 	uint64_t faults[FAULT_KINDS_COUNT]; /* how often each struck */
 };
 
@@ -87,8 +88,8 @@ struct sim_report {
 struct sim_surroundings {
 	uint64_t delay_min_ns;
 	uint64_t delay_spread_ns;
-	uint32_t tail; /* one message in `tail` takes up to 20 times as long; 0: none */
-	bool fifo;     /* links do not reorder */
+	uint32_t tail;	     /* one message in `tail` takes up to 20 times as long; 0: none */
+	bool fifo;	     /* links do not reorder */
 	uint64_t service_ns; /* of a burst, and a tenth of it for each datagram */
 	uint64_t horizon_ns;
 	uint16_t client_nodes;
@@ -116,7 +117,7 @@ struct sim_node {
 	bool forgets;	    /* it went down and will have lost its memory */
 	bool recovering;    /* it came back without memory ... */
 	uint64_t recovered; /* ... and is itself again when it has executed beyond this */
-	uint64_t sends; /* so far: numbers the lies */
+	uint64_t sends;	    /* so far: numbers the lies */
 	uint32_t inbox_first;
 	uint32_t inbox_count;
 	struct packet *inbox[SIM_INBOX_MAX];
@@ -145,19 +146,19 @@ struct sim {
 	uint16_t slot_clients[SIM_SLOTS_MAX];
 	struct network network;
 	struct schedule schedule;
-	uint32_t schedule_next;	   /* the first that has not started */
+	uint32_t schedule_next;		 /* the first that has not started */
 	uint32_t active[SIM_ACTIVE_MAX]; /* faults that have started and not ended */
 	uint32_t active_count;
-	uint64_t fault_edge_ns; /* when the next fault starts or ends */
-	uint64_t *explicit_keys;   /* hashed: messages that a MESSAGE fault names */
+	uint64_t fault_edge_ns;	 /* when the next fault starts or ends */
+	uint64_t *explicit_keys; /* hashed: messages that a MESSAGE fault names */
 	uint32_t *explicit_faults;
 	uint32_t explicit_mask;
 	bool explicit_only; /* single messages are named: the drawn faults of messages are off */
 	uint64_t link_sent[SIM_NODES_MAX][SIM_NODES_MAX];
 	uint64_t link_last_ns[SIM_NODES_MAX][SIM_NODES_MAX];
-	uint64_t liars;	  /* nodes that lie now or later, twins too */
-	uint64_t core;	  /* replicas that must be live and equal in the end */
-	bool disturbed;	  /* somebody lies, or bits flip: bad messages are to be expected */
+	uint64_t liars; /* nodes that lie now or later, twins too */
+	uint64_t core;	/* replicas that must be live and equal in the end */
+	bool disturbed; /* somebody lies, or bits flip: bad messages are to be expected */
 	struct oracle oracle;
 	jmp_buf escape;
 	uint8_t *scratch; /* where liars write */

@@ -64,9 +64,12 @@ happened(struct sim *sim, enum fault_kind kind, uint16_t from, uint16_t to, uint
 {
 	if (sim->config->happened == NULL)
 		return;
-	schedule_add(sim->config->happened,
-	    &(struct fault){.kind = kind, .start_ns = sim->now_ns, .end_ns = sim->now_ns + 1,
-		.from = 1ull << from, .to = 1ull << to, .amount = ordinal});
+	schedule_add(sim->config->happened, &(struct fault){.kind = kind,
+						.start_ns = sim->now_ns,
+						.end_ns = sim->now_ns + 1,
+						.from = 1ull << from,
+						.to = 1ull << to,
+						.amount = ordinal});
 }
 
 static void

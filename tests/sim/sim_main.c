@@ -28,7 +28,7 @@ struct command {
 	const char *replay;
 	char *engine[ARGUMENTS_MAX]; /* for the engine's parser */
 	int engine_count;
-	char text[LINE_SIZE]; /* the command line that reproduces, without the seed */
+	char text[LINE_SIZE];	  /* the command line that reproduces, without the seed */
 	struct schedule schedule; /* of --replay */
 };
 
@@ -36,6 +36,7 @@ struct command {
 struct campaign {
 	uint64_t runs;
 	uint64_t failures;
+	uint64_t undecided;
 	uint64_t events;
 	uint64_t bursts;
 	uint64_t delivered;
@@ -75,6 +76,7 @@ static const char usage[] =
     "  -f N, -n N, -t N     faults, replicas, clients; and the engine's --batch,\n"
     "                       --window, --adaptive, --profile, --auth, --request-auth,\n"
     "                       --reply-auth, --instances, --retry, --mtu: as oskr-cluster's\n"
+    "      --modes          list the modes\n"
     "  -h, --help           this text\n"
     "\n"
     "Exit status: 0 every run kept every promise; 1 one did not; 2 usage.\n";
@@ -94,6 +96,7 @@ enum {
 	KEY_PLAIN,
 	KEY_MUTANT,
 	KEY_QUIET,
+	KEY_MODES,
 	KEY_ENGINE, /* and on: options that the engine's parser takes */
 };
 
@@ -114,6 +117,7 @@ static const struct option longs[] = {
     {"plain", no_argument, NULL, KEY_PLAIN},
     {"mutant", required_argument, NULL, KEY_MUTANT},
     {"quiet", no_argument, NULL, KEY_QUIET},
+    {"modes", no_argument, NULL, KEY_MODES},
     {"help", no_argument, NULL, 'h'},
     {"replicas", required_argument, NULL, 'n'},
     {"clients", required_argument, NULL, 't'},
@@ -282,6 +286,16 @@ long_find(int key)
 	return 0;
 }
 
+static void
+help_print(bool modes)
+{
+	struct sim_protocol p;
+	if (!modes)
+		fputs(usage, stdout);
+	for (uint32_t i = 0; modes && sim_mode_at(i, &p); i++)
+		puts(p.protocol->name);
+}
+
 /* -1: go on; else an exit status. */
 static int
 command_parse(struct command *c, int argc, char **argv)
@@ -292,8 +306,8 @@ command_parse(struct command *c, int argc, char **argv)
 		int key = getopt_long(argc, argv, "m:f:n:t:b:w:h", longs, &index);
 		if (key == -1)
 			break;
-		if (key == 'h') {
-			fputs(usage, stdout);
+		if (key == 'h' || key == KEY_MODES) {
+			help_print(key == KEY_MODES);
 			return EXIT_SUCCESS;
 		}
 		if (key == '?')
@@ -472,6 +486,7 @@ campaign_add(struct campaign *all, const struct sim_report *r)
 {
 	all->runs++;
 	all->failures += r->failed;
+	all->undecided += r->undecided;
 	all->events += r->events;
 	all->bursts += r->bursts;
 	all->delivered += r->delivered;
@@ -497,7 +512,8 @@ campaign_print(const struct campaign *all)
 		if (all->faults[i] > 0)
 			printf(" %s %" PRIu64, fault_name((enum fault_kind)i), all->faults[i]);
 	}
-	printf("\nfailures %" PRIu64 "\n", all->failures);
+	printf("\nhistories undecided %" PRIu64 "\nfailures %" PRIu64 "\n", all->undecided,
+	    all->failures);
 }
 
 static int

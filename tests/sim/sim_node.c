@@ -193,8 +193,8 @@ shard_config(struct sim_node *node)
 {
 	struct sim *sim = node->sim;
 	bool replica = node->identity < sim->replicas_count;
-	struct shard_config shard = plan_shard(&sim->plan, sim->config->protocol.protocol,
-	    replica ? 1ull << node->identity : 0);
+	struct shard_config shard = plan_shard(
+	    &sim->plan, sim->config->protocol.protocol, replica ? 1ull << node->identity : 0);
 	shard.crypto_ops = sim_crypto_ops(sim);
 	shard.crypto = node->crypto;
 	shard.io = (struct shard_io){.self = node, .refill = refill, .transmit = transmit};
@@ -320,8 +320,8 @@ node_clock_at(const struct sim_node *node, uint64_t local_ns)
 	uint64_t since = local_ns - node->clock_base_ns;
 	if (since > UINT64_MAX / RATE_ONE / 2)
 		return FAULT_NEVER;
-	uint64_t at_ns = node->clock_since_ns +
-			 (since * RATE_ONE + node->clock_rate - 1) / node->clock_rate;
+	uint64_t at_ns =
+	    node->clock_since_ns + (since * RATE_ONE + node->clock_rate - 1) / node->clock_rate;
 	return at_ns < node->sim->now_ns ? node->sim->now_ns : at_ns;
 }
 
@@ -412,8 +412,7 @@ node_run(struct sim_node *node)
 	struct sim *sim = node->sim;
 	struct datagram list[SHARD_BURST_MAX];
 	uint32_t steps;
-	uint32_t count =
-	    node->inbox_count < SHARD_BURST_MAX ? node->inbox_count : SHARD_BURST_MAX;
+	uint32_t count = node->inbox_count < SHARD_BURST_MAX ? node->inbox_count : SHARD_BURST_MAX;
 	for (uint32_t i = 0; i < count; i++) {
 		struct packet *p = node->inbox[node->inbox_first];
 		node->inbox_first = (node->inbox_first + 1) % SIM_INBOX_MAX;

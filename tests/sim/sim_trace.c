@@ -10,8 +10,8 @@
 static void
 time_print(const struct sim *sim, FILE *out)
 {
-	fprintf(out, "%7" PRIu64 ".%06" PRIu64 " ms  ", sim->now_ns / 1000000,
-	    sim->now_ns % 1000000);
+	fprintf(
+	    out, "%7" PRIu64 ".%06" PRIu64 " ms  ", sim->now_ns / 1000000, sim->now_ns % 1000000);
 }
 
 static void
@@ -60,8 +60,8 @@ trace_message(
 	else
 		fprintf(out, "  type %-9u", h->type);
 	fprintf(out, " view %" PRIu64 " seq %" PRIu64 " digest %02x%02x%02x%02x size %u  %s\n",
-	    h->view, h->seq, h->digest[0], h->digest[1], h->digest[2], h->digest[3],
-	    packet->size, verdict);
+	    h->view, h->seq, h->digest[0], h->digest[1], h->digest[2], h->digest[3], packet->size,
+	    verdict);
 }
 
 void

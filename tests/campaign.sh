@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs the simulator for hours on all cores, every mode through every kind of
+# fault, and prints what was covered. A failure is kept with the command that
+# reproduces it.
+set -euo pipefail
+
+minutes=480
+cores=$(nproc)
+program=build/oskr-sim
+folder=campaign
+first=1
+chunk=200
+modes=
+slice=false
+
+usage()
+{
+	cat <<-END
+	Usage: tests/campaign.sh [OPTION]...
+
+	  --minutes N      how long (480)
+	  --cores N        runs at the same time ($(nproc))
+	  --program PATH   the simulator (build/oskr-sim)
+	  --modes "A B"    modes to run (all of the simulator's)
+	  --first K        from seed K on (1)
+	  --folder PATH    where logs and failures are kept (campaign)
+	  --slice          a few seconds of it, for tests/run.sh: fixed seeds
+	  -h, --help       this text
+
+	Exit status: 0 no failure; 1 a failure, whose log is named; 2 usage.
+	END
+}
+
+while (($# > 0)); do
+	case $1 in
+	--minutes) minutes=$2 && shift ;;
+	--cores) cores=$2 && shift ;;
+	--program) program=$2 && shift ;;
+	--modes) modes=$2 && shift ;;
+	--first) first=$2 && shift ;;
+	--folder) folder=$2 && shift ;;
+	--slice) slice=true ;;
+	-h | --help) usage && exit 0 ;;
+	*) usage >&2 && exit 2 ;;
+	esac
+	shift
+done
+if [[ ! -x $program ]]; then
+	echo "campaign.sh: $program is not there: build it, or name it with --program" >&2
+	exit 2
+fi
+if $slice; then
+	folder=$(mktemp -d)
+	trap 'rm -rf "$folder"' EXIT
+	chunk=30
+fi
+mkdir -p "$folder"
+rm -f "$folder"/*.log
+modes=${modes:-$("$program" --modes)}
+presets="none loss crash byzantine twins all"
+
+# One chunk of seeds of one mode through one kind of fault; its log tells the rest.
+run_chunk()
+{
+	local program=$1 folder=$2 mode=$3 preset=$4 from=$5 seeds=$6
+	local log=$folder/$mode.$preset.$from.log
+	"$program" -m "$mode" --faults "$preset" --first "$from" --seeds "$seeds" --quiet \
+		>"$log" 2>&1 || echo "failed: $log" >&2
+}
+export -f run_chunk
+
+rounds()
+{
+	local from=$first mode preset
+	local end=$((SECONDS + minutes * 60))
+	while ((SECONDS < end)); do
+		for mode in $modes; do
+			for preset in $presets; do
+				echo "$program $folder $mode $preset $from $chunk"
+			done
+		done
+		from=$((from + chunk))
+		if $slice; then
+			break
+		fi
+	done
+}
+
+# xargs takes a line when a core is free, so the clock above is the campaign's.
+rounds | xargs -P "$cores" -L 1 bash -c 'run_chunk "$@"' chunk
+
+# The table: sums of the logs' closing lines by mode and kind of fault.
+awk '
+function mode_of(path) {
+	sub(/.*\//, "", path)
+	split(path, part, ".")
+	return sprintf("%-22s %-10s", part[1], part[2])
+}
+FNR == 1 { key = mode_of(FILENAME); seen[key] = 1; logs++; ended_before = ended }
+/^seeds / {
+	seeds[key] += $2; events[key] += $4; delivered[key] += $8; operations[key] += $10
+	virtual[key] += $12; cpu[key] += $18; ended++
+}
+/^faults / { for (i = 2; i < NF; i += 2) { struck[key] += $(i + 1); kinds[$i] += $(i + 1) } }
+/^failures / { failures[key] += $2; failed += $2 }
+END {
+	printf "%-22s %-10s %8s %12s %12s %10s %10s %10s %8s\n", "mode", "faults", "seeds",
+		"events", "delivered", "operations", "struck", "virtual s", "failures"
+	for (key in seen) {
+		printf "%s %8d %12d %12d %10d %10d %10d %8d\n", key, seeds[key], events[key],
+			delivered[key], operations[key], struck[key], virtual[key],
+			failures[key] | "sort"
+		all += seeds[key]; total += delivered[key]; time += cpu[key]
+	}
+	close("sort")
+	printf "\nfaults by kind:"
+	for (kind in kinds)
+		printf " %s %d", kind, kinds[kind]
+	printf "\n%d seeds, %.0f delivered messages a CPU second, %d failures\n", all,
+		total / (time > 0 ? time : 1), failed
+	if (ended < logs)
+		printf "%d runs of the simulator did not end by themselves\n", logs - ended
+	exit failed > 0 || ended < logs
+}' "$folder"/*.log || {
+	echo "failures, with the commands that reproduce them:"
+	grep -h -A 3 'FAILED' "$folder"/*.log | head -40 || true
+	grep -h 'reproduce:' "$folder"/*.log | head -40 || true
+	exit 1
+}

@@ -59,7 +59,8 @@ struct batch_cursor {
 static inline struct batch_cursor
 batch_cursor(const uint8_t *data, uint32_t size)
 {
-	return (struct batch_cursor){.at = data, .end = data + size};
+	/* An empty batch has no memory to point into. */
+	return (struct batch_cursor){.at = data, .end = size > 0 ? data + size : data};
 }
 
 static inline bool

@@ -29,6 +29,23 @@ buffer_pool_create(const char *name, uint32_t count, uint32_t message_size)
 	return pool;
 }
 
+static void
+unpoison_one(struct rte_mempool *pool, void *context, void *object, unsigned int index)
+{
+	(void)pool;
+	(void)context;
+	(void)index;
+	buffer_unpoison(object);
+}
+
+void
+buffer_pool_free(struct rte_mempool *pool)
+{
+	if (pool != NULL)
+		rte_mempool_obj_iter(pool, unpoison_one, NULL);
+	rte_mempool_free(pool);
+}
+
 uint64_t
 buffer_pool_memory(uint32_t count, uint32_t message_size)
 {

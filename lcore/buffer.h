@@ -31,6 +31,9 @@ enum {
 /* Messages of up to message_size bytes. NULL with rte_errno when memory is short. */
 struct rte_mempool *buffer_pool_create(const char *name, uint32_t count, uint32_t message_size);
 
+/* Frees the pool, all of whose buffers are back; NULL is allowed. */
+void buffer_pool_free(struct rte_mempool *pool);
+
 /* Bytes that such a pool takes, for the memory plan. */
 uint64_t buffer_pool_memory(uint32_t count, uint32_t message_size);
 

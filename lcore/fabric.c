@@ -63,12 +63,12 @@ struct fabric {
 };
 
 static inline uint64_t
-mac_number(const struct rte_ether_addr *mac)
+mac_number(const uint8_t *mac)
 {
 	uint32_t low;
 	uint16_t high;
-	memcpy(&low, mac->addr_bytes, sizeof(low));
-	memcpy(&high, mac->addr_bytes + sizeof(low), sizeof(high));
+	memcpy(&low, mac, sizeof(low));
+	memcpy(&high, mac + sizeof(low), sizeof(high));
 	return low | (uint64_t)high << 32;
 }
 
@@ -200,7 +200,7 @@ forward(struct queue *from, struct rte_mbuf *m)
 {
 	uint64_t mac = 0; /* nobody's: a frame without an Ethernet header has no address */
 	if (m->data_len >= sizeof(struct rte_ether_hdr))
-		mac = mac_number(&rte_pktmbuf_mtod(m, const struct rte_ether_hdr *)->dst_addr);
+		mac = mac_number(rte_pktmbuf_mtod(m, const uint8_t *));
 	if (mac == from->last_mac && mac != 0)
 		stage_add(from, from->last_to, m);
 	else
@@ -297,7 +297,7 @@ ports_open(struct fabric *f, const struct fabric_config *config)
 		check(p->queues_count >= 1 && p->queues_count <= FABRIC_QUEUES_MAX);
 		f->ports[port] = *p;
 		f->queues_first[port] = index;
-		mac_learn(f, mac_number(&p->mac), port);
+		mac_learn(f, mac_number(p->mac.addr_bytes), port);
 		for (uint32_t i = 0; i < p->queues_count; i++, index++) {
 			check(p->queue_lcores[i] < f->lcores_count);
 			f->queues[index].fabric = f;
@@ -321,7 +321,7 @@ fabric_open(const struct fabric_config *config)
 	f->lcores_count = config->lcores_count;
 	f->ports_count = config->ports_count;
 	f->queues_count = queues_total(config);
-	f->group = mac_number(&config->group);
+	f->group = mac_number(config->group.addr_bytes);
 	f->drop_below = (uint64_t)(config->drop * 18446744073709551615.0);
 	rte_convert_rss_key((const uint32_t *)(const void *)rss_key,
 	    (uint32_t *)(void *)f->rss_key_be, sizeof(rss_key));

@@ -19,6 +19,7 @@
 #include <rte_mbuf.h>
 #include <rte_udp.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -112,10 +113,14 @@ frame_parse(struct rte_mbuf *m, uint16_t port, uint8_t **data, uint32_t *size)
 	if (m->data_len < FRAME_HEADERS_SIZE)
 		return FRAME_SHORT;
 	uint8_t *at = rte_pktmbuf_mtod(m, uint8_t *);
-	const struct rte_ether_hdr *ether = (const struct rte_ether_hdr *)(const void *)at;
-	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(const void *)(ether + 1);
+	/* A frame may stand at any address; these two headers are packed, Ethernet's is not. */
+	const struct rte_ipv4_hdr *ip =
+	    (const struct rte_ipv4_hdr *)(const void *)(at + sizeof(struct rte_ether_hdr));
 	const struct rte_udp_hdr *udp = (const struct rte_udp_hdr *)(const void *)(ip + 1);
-	if (ether->ether_type != rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4))
+	uint16_t ether_type;
+	__builtin_memcpy(
+	    &ether_type, at + offsetof(struct rte_ether_hdr, ether_type), sizeof(ether_type));
+	if (ether_type != rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4))
 		return FRAME_ETHERTYPE;
 	bool fragment = (ip->fragment_offset & rte_cpu_to_be_16(0x3fff)) != 0;
 	if (ip->version_ihl != RTE_IPV4_VHL_DEF || ip->next_proto_id != IPPROTO_UDP || fragment)
@@ -125,7 +130,7 @@ frame_parse(struct rte_mbuf *m, uint16_t port, uint8_t **data, uint32_t *size)
 	uint32_t datagram_size = rte_be_to_cpu_16(udp->dgram_len);
 	uint32_t ip_size = rte_be_to_cpu_16(ip->total_length);
 	if (datagram_size < sizeof(*udp) || datagram_size + sizeof(*ip) != ip_size ||
-	    ip_size + sizeof(*ether) > m->data_len)
+	    ip_size + sizeof(struct rte_ether_hdr) > m->data_len)
 		return FRAME_SHORT;
 	*data = at + FRAME_HEADERS_SIZE;
 	*size = datagram_size - (uint32_t)sizeof(*udp);

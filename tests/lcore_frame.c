@@ -296,7 +296,7 @@ static void
 pool_has_all_back(void)
 {
 	CU_ASSERT_EQUAL(rte_mempool_avail_count(pool), POOL_COUNT);
-	rte_mempool_free(pool);
+	buffer_pool_free(pool);
 }
 
 static const struct unit_story stories[] = {

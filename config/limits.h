@@ -52,6 +52,11 @@ enum {
 	LIMIT_BATCH_REQUESTS = 4096,
 	/* Batches proposed and not yet delivered, per instance: a 64-bit mask of open slots. */
 	LIMIT_BATCHES_OPEN = 64,
+	/*
+	 * A log spans two intervals, and whoever changes the view tells of all of it in one
+	 * message: some 250 bytes a batch, half of the largest message at this length.
+	 */
+	LIMIT_CHECKPOINT_INTERVAL = 1024,
 	/* Every IPv4 host takes a datagram of this size unfragmented (RFC 791, 3.2). */
 	LIMIT_MTU_MIN = 576,
 	/* Common jumbo frames: what NICs and memif carry in one 10 KiB buffer. */

@@ -119,6 +119,65 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .programs = REPLICAS,
 	    .group = GROUP_PROTOCOL,
 	},
+    [OPTION_CHECKPOINT_INTERVAL] =
+	{
+	    .name = "checkpoint-interval",
+	    .argument = "N",
+	    .initial = "128",
+	    .help = "batches between two checkpoints, per instance; at least --window",
+	    .parse = option_parse_u32,
+	    .min = 1,
+	    .max = LIMIT_CHECKPOINT_INTERVAL,
+	    FIELD(checkpoint_interval),
+	    .programs = REPLICAS,
+	    .group = GROUP_PROTOCOL,
+	},
+    [OPTION_VIEW_TIMEOUT] =
+	{
+	    .name = "view-timeout",
+	    .argument = "MS",
+	    .initial = "250",
+	    .help = "milliseconds that a known request may wait without any progress, then the "
+		    "primary is replaced",
+	    .parse = option_parse_u64,
+	    .min = MILLI_NS,
+	    .max = 60000ull * MILLI_NS,
+	    .scale = MILLI_NS,
+	    FIELD(view_timeout_ns),
+	    .programs = REPLICAS,
+	    .group = GROUP_PROTOCOL,
+	},
+    [OPTION_WATCH_PRIMARY] =
+	{
+	    .name = "watch-primary",
+	    .shown = "off",
+	    .help = "replace a primary that is much slower than others were, too",
+	    .parse = option_parse_flag,
+	    FIELD(watch_primary),
+	    .programs = REPLICAS,
+	    .group = GROUP_PROTOCOL,
+	},
+    [OPTION_TENTATIVE] =
+	{
+	    .name = "tentative",
+	    .shown = "off",
+	    .help = "execute what is prepared and commit it later; clients wait for a quorum",
+	    .parse = option_parse_flag,
+	    FIELD(tentative),
+	    .programs = NODES,
+	    .group = GROUP_PROTOCOL,
+	},
+    [OPTION_READ_ONLY] =
+	{
+	    .name = "read-only",
+	    .shown = "off",
+	    .help = "serve read-only operations without ordering them; writes then wait for a "
+		    "quorum",
+	    .parse = option_parse_flag,
+	    FIELD(reads),
+	    .programs = NODES,
+	    .group = GROUP_PROTOCOL,
+	},
     [OPTION_PROFILE] =
 	{
 	    .name = "profile",
@@ -368,19 +427,6 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .programs = NODES,
 	    .group = GROUP_MACHINE,
 	},
-    [OPTION_DROP] =
-	{
-	    .name = "drop",
-	    .argument = "P",
-	    .initial = "0",
-	    .help = "probability that the switch drops a frame",
-	    .parse = option_parse_probability,
-	    .max = PROBABILITY_SCALE / 10 * 9,
-	    .scale = PROBABILITY_SCALE,
-	    FIELD(drop),
-	    .programs = PROGRAM_CLUSTER,
-	    .group = GROUP_MACHINE,
-	},
     [OPTION_CORES] =
 	{
 	    .name = "cores",
@@ -405,6 +451,47 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    FIELD(idle),
 	    .programs = NODES,
 	    .group = GROUP_MACHINE,
+	},
+    [OPTION_DROP] =
+	{
+	    .name = "drop",
+	    .argument = "P",
+	    .initial = "0",
+	    .help = "probability that the switch drops a frame",
+	    .parse = option_parse_probability,
+	    .max = PROBABILITY_SCALE / 10 * 9,
+	    .scale = PROBABILITY_SCALE,
+	    FIELD(drop),
+	    .programs = PROGRAM_CLUSTER,
+	    .group = GROUP_FAULTS,
+	},
+    [OPTION_KILL_LEADER_AT] =
+	{
+	    .name = "kill-leader-at",
+	    .argument = "S",
+	    .shown = "never",
+	    .help = "seconds after measuring began at which the primary of that time stops",
+	    .parse = option_parse_u64,
+	    .min = SECOND_NS / 10,
+	    .max = 604800ull * SECOND_NS,
+	    .scale = SECOND_NS,
+	    FIELD(kill_leader_ns),
+	    .programs = PROGRAM_CLUSTER,
+	    .group = GROUP_FAULTS,
+	},
+    [OPTION_RESTART_AT] =
+	{
+	    .name = "restart-at",
+	    .argument = "S",
+	    .shown = "never",
+	    .help = "seconds after measuring began at which it starts anew, its memory lost",
+	    .parse = option_parse_u64,
+	    .min = SECOND_NS / 10,
+	    .max = 604800ull * SECOND_NS,
+	    .scale = SECOND_NS,
+	    FIELD(restart_ns),
+	    .programs = PROGRAM_CLUSTER,
+	    .group = GROUP_FAULTS,
 	},
     [OPTION_JSON] =
 	{

@@ -34,6 +34,11 @@ enum option_id {
 	OPTION_BATCH_TIMEOUT,
 	OPTION_ADAPTIVE,
 	OPTION_WINDOW,
+	OPTION_CHECKPOINT_INTERVAL,
+	OPTION_VIEW_TIMEOUT,
+	OPTION_WATCH_PRIMARY,
+	OPTION_TENTATIVE,
+	OPTION_READ_ONLY,
 	OPTION_PROFILE,
 	OPTION_AUTH,
 	OPTION_REQUEST_AUTH,
@@ -53,9 +58,11 @@ enum option_id {
 	OPTION_DISTRIBUTION,
 	OPTION_SEED,
 	OPTION_MTU,
-	OPTION_DROP,
 	OPTION_CORES,
 	OPTION_IDLE,
+	OPTION_DROP,
+	OPTION_KILL_LEADER_AT,
+	OPTION_RESTART_AT,
 	OPTION_JSON,
 	OPTION_HGRM,
 	OPTION_HISTORY,
@@ -98,6 +105,13 @@ struct options_mode {
 	bool speculative;	     /* --instances 1 only */
 };
 
+/* Not replicated: the number of replicas does not follow from that of faults. */
+static inline bool
+options_mode_single(const struct options_mode *mode)
+{
+	return mode->replicas_per_fault == 0;
+}
+
 /* The program that parses. Static storage; outlives the options. */
 struct options_program {
 	const char *name; /* as in "oskr-cluster: ..." */
@@ -117,13 +131,18 @@ struct options {
 
 	const char *mode_name;		 /* as written; NULL when absent */
 	const struct options_mode *mode; /* set by options_resolve() */
-	uint32_t faults;
-	uint32_t replicas; /* 0 until resolved: the mode's least for `faults` */
+	uint32_t faults;		 /* 0 in a mode without replication */
+	uint32_t replicas;		 /* 0 until resolved: the mode's least for `faults` */
 	uint32_t instances;
 	uint32_t batch; /* requests */
 	uint64_t batch_timeout_ns;
 	bool adaptive;
-	uint32_t window; /* open batches per instance */
+	uint32_t window;	      /* open batches per instance */
+	uint32_t checkpoint_interval; /* batches; 0 in a mode without replication */
+	uint64_t view_timeout_ns;
+	bool watch_primary; /* replace one that is much slower than others were */
+	bool tentative;	    /* execute before commit */
+	bool reads;	    /* read-only operations are not ordered */
 
 	enum profile profile;
 	enum auth auth;
@@ -147,9 +166,12 @@ struct options {
 	uint64_t seed;
 
 	uint32_t mtu; /* bytes */
-	double drop;  /* probability, 0..0.9 */
 	enum cores cores;
 	enum idle idle;
+
+	double drop;		 /* probability, 0..0.9 */
+	uint64_t kill_leader_ns; /* after the measured phase began; 0: never */
+	uint64_t restart_ns;	 /* likewise, of the replica that was killed */
 
 	const char *json; /* file names; NULL when absent */
 	const char *hgrm;

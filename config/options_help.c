@@ -17,6 +17,7 @@ static const char *const group_titles[GROUP_COUNT] = {
     [GROUP_LOAD] = "Clients and load",
     [GROUP_WORKLOAD] = "Application and workload",
     [GROUP_MACHINE] = "Machine and network",
+    [GROUP_FAULTS] = "Faults made on purpose",
     [GROUP_OUTPUT] = "Output",
     [GROUP_INFORMATION] = "Information",
 };

@@ -68,6 +68,67 @@ resolve_replicas(
 	return 0;
 }
 
+/* What a mode without replication has no use for is refused, not ignored. */
+static int
+resolve_single(
+    struct options *options, const struct options_program *program, struct config_error *error)
+{
+	static const enum option_id replicated[] = {OPTION_CHECKPOINT_INTERVAL, OPTION_VIEW_TIMEOUT,
+	    OPTION_WATCH_PRIMARY, OPTION_TENTATIVE, OPTION_READ_ONLY, OPTION_KILL_LEADER_AT,
+	    OPTION_RESTART_AT};
+	for (size_t i = 0; i < sizeof(replicated) / sizeof(replicated[0]); i++) {
+		if (!options_given(options, replicated[i]))
+			continue;
+		return fail(program, error,
+		    "--%s does nothing in mode %s, which is not replicated: leave it out",
+		    option_table[replicated[i]].name, options->mode->name);
+	}
+	options->faults = 0;
+	options->checkpoint_interval = 0;
+	return 0;
+}
+
+static int
+resolve_replication(
+    struct options *options, const struct options_program *program, struct config_error *error)
+{
+	if (options_mode_single(options->mode))
+		return resolve_single(options, program, error);
+	if (options->checkpoint_interval < options->window) {
+		return fail(program, error,
+		    "--checkpoint-interval %u is less than --window %u, and more than one "
+		    "checkpoint would be open at once: give %u..%d, or a smaller window",
+		    options->checkpoint_interval, options->window, options->window,
+		    LIMIT_CHECKPOINT_INTERVAL);
+	}
+	if (!options_given(options, OPTION_KILL_LEADER_AT)) {
+		if (!options_given(options, OPTION_RESTART_AT))
+			return 0;
+		return fail(program, error, "--restart-at needs --kill-leader-at: %s",
+		    "nothing restarts that was not killed");
+	}
+	if (options->faults == 0) {
+		return fail(program, error, "--kill-leader-at needs --faults %d at least: %s", 1,
+		    "with 0 nothing goes on without the leader");
+	}
+	if (options->kill_leader_ns >= options->seconds_ns) {
+		return fail(program, error,
+		    "--kill-leader-at %g is not before the end of --seconds %g",
+		    (double)options->kill_leader_ns / 1e9, (double)options->seconds_ns / 1e9);
+	}
+	if (!options_given(options, OPTION_RESTART_AT))
+		return 0;
+	if (options->restart_ns <= options->kill_leader_ns) {
+		return fail(program, error, "--restart-at %g is not after --kill-leader-at %g",
+		    (double)options->restart_ns / 1e9, (double)options->kill_leader_ns / 1e9);
+	}
+	if (options->restart_ns >= options->seconds_ns) {
+		return fail(program, error, "--restart-at %g is not before the end of --seconds %g",
+		    (double)options->restart_ns / 1e9, (double)options->seconds_ns / 1e9);
+	}
+	return 0;
+}
+
 static void
 resolve_auth(struct options *options)
 {
@@ -235,6 +296,8 @@ options_resolve(
 	int result = resolve_mode(options, program, error);
 	if (result == 0)
 		result = resolve_replicas(options, program, error);
+	if (result == 0)
+		result = resolve_replication(options, program, error);
 	if (result == 0)
 		result = resolve_workload(options, program, error);
 	if (result == 0)

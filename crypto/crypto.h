@@ -48,7 +48,8 @@ struct crypto_ops {
 	 * behind the body. PROOF_MERKLE: all such sends share one tree (or several
 	 * of at most 2^MERKLE_DEPTH_MAX leaves) with one signature each; header->proof
 	 * and header->size are set to the real depth. PROOF_MAC goes to the one
-	 * receiver that the send names, PROOF_VECTOR to all replicas.
+	 * receiver that the send names, PROOF_VECTOR to all replicas. What differs from
+	 * that is in send->flags (engine/outbox.h).
 	 */
 	void (*seal)(struct crypto *c, struct send *sends, uint32_t count);
 

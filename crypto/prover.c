@@ -324,20 +324,36 @@ seal_macs_flush(struct crypto *c)
 	c->macs_count = 0;
 }
 
+/* The digest stands for the body: what follows covers the header alone. */
+static void
+seal_bodies_cut(const struct crypto *c, struct send *sends, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct message_header *header = sends[i].header;
+		if (sends[i].flags & SEND_DIGEST_ONLY)
+			header->size = HEADER + send_proof_size(c, header);
+	}
+}
+
 /* The bodies' digests go into the headers; returns a set of the kinds of proof met. */
 static uint32_t
 seal_digests(struct crypto *c, struct send *sends, uint32_t count)
 {
 	uint32_t kinds = 0;
+	uint8_t flags_met = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		struct message_header *header = sends[i].header;
+		uint8_t flags = sends[i].flags;
+		flags_met |= flags;
+		if (flags & SEND_SEALED)
+			continue;
 		uint32_t proof = send_proof_size(c, header);
 		check(header->proof <= PROOF_MERKLE);
 		check(proof != UINT32_MAX);
 		check(header->size <= sends[i].capacity && header->size >= HEADER + proof);
 		uint32_t body_size = header->size - HEADER - proof;
 		kinds |= 1u << header->proof;
-		if (proof == 0 || body_size == 0)
+		if (body_size == 0 || (proof == 0 && flags == 0))
 			continue;
 		c->digest_jobs[c->digests_count++] =
 		    (struct digest_job){header + 1, body_size, header->digest};
@@ -345,6 +361,8 @@ seal_digests(struct crypto *c, struct send *sends, uint32_t count)
 			seal_digests_flush(c);
 	}
 	seal_digests_flush(c);
+	if (flags_met & SEND_DIGEST_ONLY)
+		seal_bodies_cut(c, sends, count);
 	return kinds;
 }
 
@@ -376,6 +394,8 @@ seal_macs(struct crypto *c, struct send *sends, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		const struct message_header *header = sends[i].header;
+		if (sends[i].flags & SEND_SEALED)
+			continue;
 		if (header->proof == PROOF_MAC) {
 			uint32_t node = send_node(c, &sends[i]);
 			check(prover_linked(c, node));
@@ -399,6 +419,12 @@ seal_signature(struct crypto *c, const struct send *send, const uint8_t digest32
 		kept_add(c, c->self, digest32, sig64);
 }
 
+static inline bool
+seals_signature(const struct send *send)
+{
+	return send->header->proof == PROOF_SIGNATURE && !(send->flags & SEND_SEALED);
+}
+
 static void
 seal_signatures(struct crypto *c, struct send *sends, uint32_t count)
 {
@@ -407,7 +433,7 @@ seal_signatures(struct crypto *c, struct send *sends, uint32_t count)
 		uint32_t jobs = 0;
 		for (uint32_t i = 0; i < chunk; i++) {
 			const struct message_header *header = sends[start + i].header;
-			if (header->proof == PROOF_SIGNATURE) {
+			if (seals_signature(&sends[start + i])) {
 				c->digest_jobs[jobs] =
 				    (struct digest_job){header, HEADER, c->digests[jobs]};
 				jobs++;
@@ -417,7 +443,7 @@ seal_signatures(struct crypto *c, struct send *sends, uint32_t count)
 			c->backend.digest(c->backend.context, c->digest_jobs, jobs);
 		jobs = 0;
 		for (uint32_t i = 0; i < chunk; i++) {
-			if (sends[start + i].header->proof == PROOF_SIGNATURE)
+			if (seals_signature(&sends[start + i]))
 				seal_signature(c, &sends[start + i], c->digests[jobs++]);
 		}
 	}
@@ -428,7 +454,7 @@ seal_merkle(struct crypto *c, struct send *sends, uint32_t count)
 {
 	uint32_t leaves = 0;
 	for (uint32_t i = 0; i < count; i++) {
-		if (sends[i].header->proof == PROOF_MERKLE)
+		if (sends[i].header->proof == PROOF_MERKLE && !(sends[i].flags & SEND_SEALED))
 			c->merkle_headers[leaves++] = sends[i].header;
 		if (leaves == MERKLE_LEAVES_MAX) {
 			merkle_seal(c->merkle, c->merkle_headers, leaves);

@@ -10,7 +10,8 @@
 #include "engine/check.h"
 #include "engine/message.h"
 
-enum { CLAIMS_MAX = 8192 }; /* one proposal of 4096 requests, a digest and a proof for each */
+/* One proposal of 4096 requests, a digest and a proof for each, and its own two. */
+enum { CLAIMS_MAX = 2 * 4096 + 2 };
 
 enum claim_kind {
 	CLAIM_DIGEST,	 /* proof: the SHA-256 of data */

@@ -71,7 +71,10 @@ uint64_t client_memory(const struct client_config *config);
 int client_open(struct client *c, const struct client_config *config);
 void client_close(struct client *c);
 
-/* Changes the phase; the open loop's clock starts anew. */
+/*
+ * Changes the phase. The open loop's clock starts anew where it stood still, in
+ * CLIENT_IDLE and CLIENT_LOAD; from CLIENT_WARM to CLIENT_MEASURE it goes on.
+ */
 void client_phase_set(struct client *c, enum client_phase phase, uint64_t now_ns);
 
 /* One burst; returns the steps made, 0 when idle. */

@@ -121,8 +121,7 @@ history_execute(const struct history_op *op, struct history_value *value)
 		*value = HISTORY_ABSENT;
 		return absent ? HISTORY_NOT_FOUND : HISTORY_OK;
 	case HISTORY_CAS:
-		if (absent)
-			return HISTORY_NOT_FOUND;
+		/* What is expected is never absence: a key that is not there has another value. */
 		if (!history_value_equal(*value, op->seen))
 			return HISTORY_MISMATCH;
 		*value = op->written;
@@ -160,7 +159,7 @@ history_op_valid(const struct history_op *op)
 	    [HISTORY_GET] = 1 << HISTORY_OK | 1 << HISTORY_NOT_FOUND,
 	    [HISTORY_PUT] = 1 << HISTORY_OK,
 	    [HISTORY_DELETE] = 1 << HISTORY_OK | 1 << HISTORY_NOT_FOUND,
-	    [HISTORY_CAS] = 1 << HISTORY_OK | 1 << HISTORY_NOT_FOUND | 1 << HISTORY_MISMATCH,
+	    [HISTORY_CAS] = 1 << HISTORY_OK | 1 << HISTORY_MISMATCH,
 	    [HISTORY_APPEND] = 1 << HISTORY_OK,
 	    [HISTORY_SCAN] = 1 << HISTORY_OK,
 	};

@@ -65,7 +65,7 @@ enum history_status {
 	HISTORY_UNKNOWN, /* pending: no answer was seen */
 	HISTORY_OK,
 	HISTORY_NOT_FOUND,
-	HISTORY_MISMATCH, /* cas: the value was another one */
+	HISTORY_MISMATCH, /* cas: the value was another one, or there was none */
 	HISTORY_STATUSES_COUNT,
 };
 

@@ -76,6 +76,7 @@ struct message {
 	const uint8_t *body;		     /* body_size bytes */
 	const uint8_t *proof;		     /* proof_size(header->proof) bytes */
 	uint32_t body_size;
+	bool own; /* looped inside the process, as we sealed it: authentic without proof */
 };
 
 /* What was wrong with a datagram: the index of a drop counter. */
@@ -119,7 +120,8 @@ proof_size(uint8_t kind, uint16_t replicas_count)
 
 /*
  * Decodes the message in exactly `size` bytes at `bytes`, which must be aligned
- * to MESSAGE_ALIGNMENT. Reads no byte beyond; writes *m only on PARSE_OK.
+ * to MESSAGE_ALIGNMENT. Reads no byte beyond; writes *m only on PARSE_OK. No
+ * byte makes a message `own`: whoever looped it inside the process says so.
  */
 static inline enum parse_error
 message_parse(
@@ -145,6 +147,7 @@ message_parse(
 	m->body = bytes + sizeof(struct message_header);
 	m->body_size = (uint32_t)(size - sizeof(struct message_header) - proof);
 	m->proof = m->body + m->body_size;
+	m->own = false;
 	return PARSE_OK;
 }
 

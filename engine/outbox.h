@@ -9,6 +9,8 @@
 #ifndef OSKR_ENGINE_OUTBOX_H
 #define OSKR_ENGINE_OUTBOX_H
 
+#include <string.h>
+
 #include "engine/check.h"
 #include "engine/message.h"
 
@@ -17,14 +19,24 @@ enum {
 	OUTBOX_LARGE_MAX = 8,
 	OUTBOX_DELIVERIES_MAX = 64,
 	OUTBOX_COMPLETIONS_MAX = 128,
+	OUTBOX_NOTES_MAX = 16,
 	ENVELOPE_SIZE_MIN = 512, /* every envelope holds a message of this many bytes */
+};
+
+/* What seal() does beside what the header's kind of proof asks for. */
+enum send_flags {
+	SEND_SEALED = 1 << 0,	   /* nothing: the message is another's, or an old one of ours */
+	SEND_DIGEST = 1 << 1,	   /* the body's digest is written even where there is no proof */
+	SEND_DIGEST_ONLY = 1 << 2, /* the same, and then the body is cut off: its digest stands
+				      for it */
 };
 
 /* One message on its way out. */
 struct send {
 	uint64_t to;	   /* bit i: replica i; the own bit loops back; 0: to `client` */
 	uint16_t client;   /* slot, when to == 0 */
-	uint16_t large;	   /* 0, or 1 + the index of the large buffer that holds the message */
+	uint8_t large;	   /* 0, or 1 + the index of the large buffer that holds the message */
+	uint8_t flags;	   /* enum send_flags */
 	uint32_t capacity; /* bytes at header */
 	struct message_header *header; /* what is sent: write here */
 	void *owner;		       /* the envelope: an mbuf, or a test's buffer */
@@ -66,15 +78,26 @@ struct completion {
 	const uint8_t *data; /* valid until the burst ends */
 };
 
+/*
+ * Something rare that people want to know of: a line in the log, with the time
+ * and the replica before it. `text` is static and takes up to three %lu.
+ */
+struct note {
+	const char *text;
+	uint64_t values[3];
+};
+
 struct outbox {
 	struct send sends[OUTBOX_SENDS_MAX];
 	struct delivery deliveries[OUTBOX_DELIVERIES_MAX];
 	struct completion completions[OUTBOX_COMPLETIONS_MAX];
+	struct note notes[OUTBOX_NOTES_MAX];
 	struct send large[OUTBOX_LARGE_MAX]; /* buffers for messages above an envelope */
 	uint32_t sends_count;
 	uint32_t sends_ready; /* envelopes set out */
 	uint32_t deliveries_count;
 	uint32_t completions_count;
+	uint32_t notes_count;
 	uint32_t large_count;
 	uint32_t large_ready;
 };
@@ -88,6 +111,7 @@ outbox_send(struct outbox *out, uint64_t to)
 	s->to = to;
 	s->client = 0;
 	s->large = 0;
+	s->flags = 0;
 	return s;
 }
 
@@ -130,6 +154,15 @@ outbox_complete(struct outbox *out)
 {
 	check(out->completions_count < OUTBOX_COMPLETIONS_MAX);
 	return &out->completions[out->completions_count++];
+}
+
+/* One that finds no place is lost: notes are for people. */
+static inline void
+outbox_note(struct outbox *out, const char *text, uint64_t a, uint64_t b, uint64_t c)
+{
+	if (out->notes_count == OUTBOX_NOTES_MAX)
+		return;
+	out->notes[out->notes_count++] = (struct note){.text = text, .values = {a, b, c}};
 }
 
 /* What is the same in every message of one sender. */
@@ -177,6 +210,18 @@ outbox_write(
 	    .seq = letter->seq,
 	};
 	return (uint8_t *)(s->header + 1);
+}
+
+/*
+ * Puts a whole message of somebody (or an old one of ours) into an envelope as
+ * it is: its proof stays that of its sender. The bytes must be aligned to 8.
+ */
+static inline void
+outbox_relay(struct outbox *out, struct send *s, const struct message_header *message)
+{
+	outbox_grow(out, s, message->size);
+	memcpy(s->header, message, message->size);
+	s->flags = SEND_SEALED;
 }
 
 #endif

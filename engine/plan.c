@@ -80,6 +80,10 @@ plan_protocol(struct plan *plan, const struct plan_input *input)
 	    .reply_proof = reply_proof(o),
 	    .batch_count_max = o->batch,
 	    .window = o->window,
+	    .tentative = o->tentative,
+	    .reads = o->reads,
+	    .watch_primary = o->watch_primary,
+	    .view_timeout_ns = o->view_timeout_ns,
 	    .batch_timeout_ns = o->batch_timeout_ns,
 	    .retry_ns = o->retry_ns,
 	};
@@ -157,33 +161,78 @@ plan_history(struct plan *plan)
 	e->marks_max = (uint32_t)batches + PLAN_CHECKPOINTS_SPANNED + 2;
 }
 
+/* Bytes of the largest message that any node may have to send. */
+static uint32_t
+message_size_max(const struct plan *plan, const struct plan_input *input)
+{
+	const struct protocol_config *p = &plan->protocol;
+	const struct machine *machine = input->protocol->replica;
+	uint32_t replicas = p->replicas_count;
+	uint32_t largest =
+	    larger(p->request_size_max, message_size(p->result_size_max, p->reply_proof, replicas));
+	if (input->protocol->flags & PROTOCOL_SINGLE)
+		return largest;
+	largest = larger(largest, p->batch_size_max + message_size(0, PROOF_VECTOR, replicas));
+	largest = larger(largest, transfer_message_size(p));
+	if (machine->message_size_max != NULL)
+		largest = larger(largest, machine->message_size_max(p));
+	check(largest <= LIMIT_MESSAGE_SIZE);
+	return largest;
+}
+
+/*
+ * A burst may bring a whole message with every second datagram, all of one
+ * primary, and each keeps its buffer until the burst's end: so many for every
+ * replica, and as many for all clients, where memory allows.
+ */
+static uint32_t
+assemblies_count(const struct plan *plan, uint32_t replicas)
+{
+	uint32_t wanted = 2 * replicas * (SHARD_BURST_MAX / 2 + 2);
+	uint32_t least = larger(16, 2 * replicas);
+	uint32_t fit = plan->message_size_max == 0
+			   ? least
+			   : (uint32_t)(PLAN_ASSEMBLIES_SIZE_MAX / plan->message_size_max);
+	return smaller(larger(smaller(wanted, fit), least), ASSEMBLER_BUFFERS_MAX);
+}
+
 void
 plan_make(struct plan *plan, const struct plan_input *input)
 {
 	const struct options *o = input->options;
 	*plan = (struct plan){0};
 	plan_protocol(plan, input);
-	if (!(input->protocol->flags & PROTOCOL_SINGLE))
-		plan->protocol.checkpoint_interval = PLAN_CHECKPOINT_INTERVAL;
 	plan_executor(plan, input);
-	const struct protocol_config *p = &plan->protocol;
-	plan->envelope_size = o->mtu - PLAN_IP_UDP_SIZE;
-	uint32_t largest = larger(
-	    p->request_size_max, message_size(p->result_size_max, p->reply_proof, o->replicas));
 	if (!(input->protocol->flags & PROTOCOL_SINGLE)) {
+		plan->protocol.checkpoint_interval = o->checkpoint_interval;
+		check(o->checkpoint_interval >= o->window);
 		plan_history(plan);
-		largest =
-		    larger(largest, p->batch_size_max + message_size(0, PROOF_VECTOR, o->replicas));
-		largest = larger(largest, transfer_message_size(p));
 	}
+	const struct protocol_config *p = &plan->protocol;
+	plan->envelope_size = plan_envelope_size(o);
+	uint32_t largest = message_size_max(plan, input);
 	plan->message_size_max = largest > plan->envelope_size ? largest : 0;
+	/* A replicated protocol shares the cost of agreement over what a burst brings. */
 	bool signed_each = p->request_proof == PROOF_SIGNATURE || p->reply_proof == PROOF_SIGNATURE;
-	plan->burst_max = signed_each ? PLAN_BURST_SIGNED : SHARD_BURST_MAX;
+	bool single = (input->protocol->flags & PROTOCOL_SINGLE) != 0;
+	plan->burst_max = signed_each && single ? PLAN_BURST_SIGNED : SHARD_BURST_MAX;
 	plan->large_count = OUTBOX_LARGE_MAX;
-	plan->assemblies_count = larger(16, 2 * o->replicas);
-	plan->ring_size = smaller(larger(power_of_two(2 * o->clients), 1024), 1u << 17);
+	plan->assemblies_count = assemblies_count(plan, o->replicas);
+	plan->ring_size = plan_ring_size(o);
 	plan->slots_per_node =
 	    (o->clients + input->client_nodes_count - 1) / input->client_nodes_count;
+}
+
+uint32_t
+plan_ring_size(const struct options *options)
+{
+	return smaller(larger(power_of_two(2 * options->clients), 1024), 1u << 17);
+}
+
+uint32_t
+plan_envelope_size(const struct options *options)
+{
+	return options->mtu - PLAN_IP_UDP_SIZE;
 }
 
 uint32_t

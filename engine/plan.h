@@ -17,13 +17,13 @@ enum {
 	PLAN_CLUSTER = 0x6f736b72, /* the embedded cluster's number */
 	PLAN_IP_UDP_SIZE = 28,	   /* bytes of an MTU that are not the message's */
 	PLAN_HASH_SEED_SALT = 0x6b76,
-	PLAN_REPLIES_SIZE_MAX = 256 << 20, /* bytes of cached replies above SESSION_INLINE_SIZE */
+	PLAN_REPLIES_SIZE_MAX = 256 << 20,   /* bytes of cached replies above SESSION_INLINE_SIZE */
+	PLAN_ASSEMBLIES_SIZE_MAX = 64 << 20, /* bytes of large messages that come in */
 	/*
 	 * A signature takes as long as hundreds of messages without: bursts are short
 	 * then, so that who signs and who verifies work at the same time.
 	 */
 	PLAN_BURST_SIGNED = 4,
-	PLAN_CHECKPOINT_INTERVAL = 128,	  /* batches (K): as Castro & Liskov's */
 	PLAN_CHECKPOINTS_SPANNED = 2,	  /* intervals that a log may span: L = 2K */
 	PLAN_BLOCKS_PER_REQUEST = 6,	  /* dirtied: its session, an index path, a record */
 	PLAN_UNDO_COUNT_MAX = 128 * 1024, /* blocks of history: 128 MiB a replica */
@@ -52,6 +52,10 @@ struct plan {
 };
 
 void plan_make(struct plan *plan, const struct plan_input *input);
+
+/* What a plan says of the network, as far as it follows from the options alone. */
+uint32_t plan_ring_size(const struct options *options);
+uint32_t plan_envelope_size(const struct options *options);
 
 /* The first slot of client node `index`, and how many it has. */
 static inline uint32_t

@@ -36,7 +36,10 @@ struct protocol_config {
 	uint32_t request_size_max; /* a request message, proof included */
 	uint32_t result_size_max;
 	uint32_t checkpoint_interval; /* batches between two checkpoints (K) */
-	uint32_t reserved32;
+	bool tentative;		      /* execute what is prepared; commit later */
+	bool reads;		      /* read-only operations are not ordered */
+	bool watch_primary; /* a primary that is much slower than others were is replaced */
+	uint8_t reserved8;
 	uint64_t view_timeout_ns; /* a request known and not executed for so long: a new view */
 	uint64_t batch_timeout_ns;
 	uint64_t retry_ns; /* a client asks again after so long */
@@ -92,6 +95,28 @@ struct event {
 
 enum verdict { VERDICT_DROP, VERDICT_STEP };
 
+/* Numbers with names, for the summary, the results and the telemetry. */
+enum { FIGURES_MAX = 48 };
+
+struct figure {
+	const char *name; /* static */
+	uint64_t value;
+	bool adds_up; /* a count, summed over instances; else the largest is shown */
+};
+
+struct figures {
+	uint32_t count;
+	struct figure list[FIGURES_MAX];
+};
+
+static inline void
+figures_add(struct figures *figures, const char *name, const uint64_t *value, bool adds_up)
+{
+	check(figures->count < FIGURES_MAX);
+	figures->list[figures->count++] =
+	    (struct figure){name, __atomic_load_n(value, __ATOMIC_RELAXED), adds_up};
+}
+
 /*
  * Timers. deadline() is asked after the messages of a burst have been stepped:
  * a machine that wants to act once a burst (to close a batch, say) asks for a
@@ -105,6 +130,8 @@ struct machine {
 
 	/* Upper bound of the claims that screen() adds for one message. */
 	uint32_t (*claims_per_message)(const struct protocol_config *config);
+	/* Optional: bytes of the largest message of the protocol's own, beside batches. */
+	uint32_t (*message_size_max)(const struct protocol_config *config);
 	/* Bytes of state, taken zeroed and aligned to 64 by the engine. */
 	size_t (*size)(const struct protocol_config *config);
 	void (*init)(void *self, const struct protocol_config *config);
@@ -118,6 +145,8 @@ struct machine {
 	void (*audit)(const void *self);
 	/* The view that this machine is in: for statistics. */
 	uint64_t (*view)(const void *self);
+	/* Optional: what else people want to see of it. Any thread may ask. */
+	void (*figures)(const void *self, struct figures *figures);
 	/* Client half: messages sent again because an answer was late. */
 	uint64_t (*retransmissions)(const void *self);
 };

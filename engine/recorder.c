@@ -9,12 +9,6 @@
 #include "engine/batch.h"
 #include "engine/kv_op.h"
 
-struct recorded {
-	struct history_op op;
-	uint32_t key_size;
-	uint8_t key[RECORDER_KEY_SIZE_MAX];
-};
-
 /* One slot's outstanding operation. */
 struct recorder_slot {
 	uint64_t requests; /* asked so far: the client's timestamps count alike */
@@ -32,10 +26,10 @@ struct recorder {
 	struct recorded *list;
 };
 
-/* ---- The client's side --------------------------------------------------- */
+/* ---- From the store's bytes to a history's words ------------------------- */
 
-static bool
-describe(struct recorded *r, const struct workload_op *bytes)
+bool
+recorded_from_op(struct recorded *r, const uint8_t *bytes, uint32_t size)
 {
 	static const uint8_t kinds[] = {
 	    [KV_GET] = HISTORY_GET,
@@ -46,7 +40,7 @@ describe(struct recorded *r, const struct workload_op *bytes)
 	    [KV_SCAN] = HISTORY_SCAN,
 	};
 	struct kv_op op;
-	if (!kv_op_decode(bytes->data, bytes->size, &op) || op.key_size > sizeof(r->key))
+	if (!kv_op_decode(bytes, size, &op) || op.key_size > sizeof(r->key))
 		return false;
 	if (op.kind == KV_CAS && op.expected_size == KV_EXPECTED_ABSENT)
 		return false;
@@ -62,6 +56,42 @@ describe(struct recorded *r, const struct workload_op *bytes)
 	return true;
 }
 
+static bool
+rows_read(struct kv_reply *reply, struct history_value *rows)
+{
+	struct kv_scan_record record;
+	*rows = (struct history_value){0};
+	while (kv_scan_next(reply, &record)) {
+		*rows = history_scan_added(*rows, history_value_of(record.key, record.key_size),
+		    history_value_of(record.value, record.value_size));
+	}
+	return reply->data_size == 0 && reply->count == rows->size;
+}
+
+enum recorded_answer
+recorded_from_reply(struct recorded *r, const uint8_t *result, uint32_t size)
+{
+	struct history_op *op = &r->op;
+	struct kv_reply reply;
+	if (!kv_reply_decode(result, size, &reply))
+		return RECORDED_WRONG;
+	if (reply.status > KV_MISMATCH)
+		return reply.status == KV_INVALID ? RECORDED_WRONG : RECORDED_NOTHING;
+	if (op->kind == HISTORY_SCAN && !rows_read(&reply, &op->seen))
+		return RECORDED_WRONG;
+	if (op->kind == HISTORY_GET && reply.status == KV_OK) {
+		if (reply.count != reply.data_size)
+			return RECORDED_WRONG;
+		op->seen = history_value_of(reply.data, reply.data_size);
+	}
+	op->status = reply.status == KV_OK	    ? HISTORY_OK
+		     : reply.status == KV_NOT_FOUND ? HISTORY_NOT_FOUND
+						    : HISTORY_MISMATCH;
+	return RECORDED_TOLD;
+}
+
+/* ---- The client's side --------------------------------------------------- */
+
 static void
 asked(struct recorder *r, uint32_t slot, const struct workload_op *op)
 {
@@ -73,7 +103,7 @@ asked(struct recorder *r, uint32_t slot, const struct workload_op *op)
 		return;
 	}
 	struct recorded *one = &r->list[r->count];
-	if (!describe(one, op)) {
+	if (!recorded_from_op(one, op->data, op->size)) {
 		r->dropped++;
 		return;
 	}
@@ -83,35 +113,17 @@ asked(struct recorder *r, uint32_t slot, const struct workload_op *op)
 	s->index = ++r->count;
 }
 
-static bool
-scan_answer(struct kv_reply *reply, struct history_value *rows)
-{
-	struct kv_scan_record record;
-	*rows = (struct history_value){0};
-	while (kv_scan_next(reply, &record)) {
-		*rows = history_scan_added(*rows, history_value_of(record.key, record.key_size),
-		    history_value_of(record.value, record.value_size));
-	}
-	return reply->data_size == 0;
-}
-
-/* An answer that tells nothing (no space, too large, cut) leaves the operation pending. */
+/* An answer that tells nothing, or that no correct store gives, leaves it pending: the inner
+ * workload judges answers. */
 static void
 answered(struct recorder *r, uint32_t slot, const uint8_t *result, uint32_t size)
 {
-	struct recorder_slot *s = &r->slots[slot - r->workload.slot_first];
-	struct kv_reply reply;
-	if (s->index == 0 || !kv_reply_decode(result, size, &reply) || reply.status > KV_MISMATCH)
+	const struct recorder_slot *s = &r->slots[slot - r->workload.slot_first];
+	if (s->index == 0)
 		return;
-	struct history_op *op = &r->list[s->index - 1].op;
-	if (op->kind == HISTORY_SCAN && !scan_answer(&reply, &op->seen))
-		return;
-	if (op->kind == HISTORY_GET && reply.status == KV_OK)
-		op->seen = history_value_of(reply.data, reply.data_size);
-	op->status = reply.status == KV_OK	    ? HISTORY_OK
-		     : reply.status == KV_NOT_FOUND ? HISTORY_NOT_FOUND
-						    : HISTORY_MISMATCH;
-	op->response_ns = r->time(r->context);
+	struct recorded *one = &r->list[s->index - 1];
+	if (recorded_from_reply(one, result, size) == RECORDED_TOLD)
+		one->op.response_ns = r->time(r->context);
 }
 
 static void
@@ -195,17 +207,29 @@ struct recorder_place {
 	uint64_t timestamp;
 	uint64_t seq;
 	uint32_t previous; /* 1 + the slot's place before this one; 0: none */
+	uint32_t slot;
 };
 
 struct recorder_log {
 	struct executor_observer observer;
 	struct message_scope scope;
 	uint64_t dropped;
+	bool reads_apart;
 	uint32_t slots_count;
 	uint32_t count;
 	uint32_t *last; /* of each slot: 1 + its newest place */
 	struct recorder_place *places;
 };
+
+/* A position comes again: what was executed there and after it has been undone. */
+static void
+undone_strike(struct recorder_log *log, uint64_t seq)
+{
+	while (log->count > 0 && log->places[log->count - 1].seq >= seq) {
+		const struct recorder_place *place = &log->places[--log->count];
+		log->last[place->slot] = place->previous;
+	}
+}
 
 static void
 batch_seen(void *context, const struct executor_batch *batch)
@@ -213,10 +237,14 @@ batch_seen(void *context, const struct executor_batch *batch)
 	struct recorder_log *log = context;
 	struct batch_cursor cursor = batch_cursor(batch->data, batch->size);
 	struct message m;
-	uint64_t seq = batch->position << RECORDER_BATCH_SHIFT;
-	for (; !batch_cursor_done(&cursor) && batch_next(&cursor, &log->scope, &m); seq++) {
+	uint32_t index = 0;
+	uint64_t first = batch->position << RECORDER_BATCH_SHIFT;
+	undone_strike(log, first);
+	for (; !batch_cursor_done(&cursor) && batch_next(&cursor, &log->scope, &m); index++) {
 		uint32_t slot = m.header->sender;
-		if (slot >= log->slots_count)
+		bool valid =
+		    batch->valid == NULL || (batch->valid[index >> 6] >> (index & 63) & 1) != 0;
+		if (!valid || slot >= log->slots_count)
 			continue;
 		uint32_t before = log->last[slot];
 		if (before != 0 && log->places[before - 1].timestamp >= m.header->seq)
@@ -225,7 +253,12 @@ batch_seen(void *context, const struct executor_batch *batch)
 			log->dropped++;
 			continue;
 		}
-		log->places[log->count] = (struct recorder_place){m.header->seq, seq, before};
+		log->places[log->count] = (struct recorder_place){
+		    .timestamp = m.header->seq,
+		    .seq = first + index,
+		    .previous = before,
+		    .slot = slot,
+		};
 		log->last[slot] = ++log->count;
 	}
 }
@@ -272,6 +305,12 @@ recorder_log_observer(const struct recorder_log *log)
 	return &log->observer;
 }
 
+void
+recorder_log_reads_apart(struct recorder_log *log)
+{
+	log->reads_apart = true;
+}
+
 /* ---- Afterwards ---------------------------------------------------------- */
 
 /* Where request number `request` of the slot was executed; 0: nowhere. Newest first. */
@@ -311,7 +350,10 @@ recorder_save(
 	for (uint32_t i = 0; i < count; i++) {
 		for (uint32_t j = list[i]->count; j > 0; j--) {
 			struct recorded *one = &list[i]->list[j - 1];
-			one->op.seq = place_of(log, &cursors[one->op.client], one->op.request);
+			bool read = one->op.kind == HISTORY_GET || one->op.kind == HISTORY_SCAN;
+			if (!read || !log->reads_apart)
+				one->op.seq =
+				    place_of(log, &cursors[one->op.client], one->op.request);
 			history_write(&writer, &one->op, one->key, one->key_size);
 		}
 	}

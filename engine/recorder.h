@@ -20,6 +20,29 @@ enum {
 	RECORDER_KEY_SIZE_MAX = 24, /* bytes of the workloads' keys, with room */
 };
 
+/* ---- From the store's bytes to a history's words ------------------------- */
+
+/* A key-value operation as a history has it. */
+struct recorded {
+	struct history_op op; /* pending: nothing is known of an answer */
+	uint32_t key_size;
+	uint8_t key[RECORDER_KEY_SIZE_MAX];
+};
+
+/* False: it is none that a history can hold (no key-value operation, a longer
+ * key, a cas that expects absence). Kind, values, limit and key are set. */
+bool recorded_from_op(struct recorded *r, const uint8_t *bytes, uint32_t size);
+
+enum recorded_answer {
+	RECORDED_TOLD,	  /* status and what was seen are set, the time is not */
+	RECORDED_NOTHING, /* no space, too large, cut: the operation stays pending */
+	RECORDED_WRONG,	  /* no answer that a correct store gives */
+};
+
+enum recorded_answer recorded_from_reply(struct recorded *r, const uint8_t *result, uint32_t size);
+
+/* ---- The client's side --------------------------------------------------- */
+
 struct recorder;
 
 /* Wraps `inner`, whose owner the recorder becomes. Times come from `time`. NULL: no memory. */
@@ -29,12 +52,20 @@ struct recorder *recorder_open(
 /* What the client is given instead of the workload; workload_close() closes the recorder. */
 struct workload *recorder_workload(struct recorder *r);
 
-/* The order in which one replica executed requests. */
+/* ---- The replica's side -------------------------------------------------- */
+
+/*
+ * The order in which one replica executed requests. What it undid (tentative
+ * execution) is struck out again; what it was told by state transfer has no
+ * place in the log, and its operations have none in the history.
+ */
 struct recorder_log;
 
 struct recorder_log *recorder_log_open(const struct message_scope *scope, uint32_t slots_count);
 void recorder_log_close(struct recorder_log *log);
 const struct executor_observer *recorder_log_observer(const struct recorder_log *log);
+/* From now on reads are answered where they were not ordered: none gets a place. */
+void recorder_log_reads_apart(struct recorder_log *log);
 
 /*
  * After the run: joins what the recorders saw with the log, and stores it.

@@ -340,7 +340,7 @@ lend(struct segmenter *s, struct outbox *out, uint32_t index)
 	check(s->lent_count < OUTBOX_LARGE_MAX);
 	s->lent[s->lent_count++] = (uint8_t)index;
 	out->large[out->large_ready++] = (struct send){
-	    .large = (uint16_t)(index + 1),
+	    .large = (uint8_t)(index + 1),
 	    .capacity = s->config.message_size_max,
 	    .header = (struct message_header *)(void *)buffer_bytes(s, index),
 	};

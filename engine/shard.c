@@ -228,6 +228,7 @@ loop_add(struct shard *s, const struct send *send)
 		s->counters.drops[SHARD_DROP_LOOP]++;
 		return;
 	}
+	s->loops_own[s->loops_bank][s->loops_count] = (send->flags & SEND_SEALED) == 0;
 	memcpy(loop_at(s, s->loops_count++), send->header, send->header->size);
 }
 
@@ -298,6 +299,15 @@ room_for_step(struct shard *s)
 	return shard_room(s, 0);
 }
 
+static void
+notes_take(struct shard *s)
+{
+	struct outbox *out = &s->outbox;
+	for (uint32_t i = 0; i < out->notes_count && s->config.io.note != NULL; i++)
+		s->config.io.note(s->config.io.self, &out->notes[i]);
+	out->notes_count = 0;
+}
+
 void
 shard_step(struct shard *s, uint32_t machine, const struct event *event)
 {
@@ -307,6 +317,8 @@ shard_step(struct shard *s, uint32_t machine, const struct event *event)
 	s->config.machine->step(s->machines[machine], event, out);
 	for (; delivered < out->deliveries_count; delivered++)
 		out->deliveries[delivered].instance = (uint16_t)machine;
+	if (__builtin_expect(out->notes_count > 0, 0))
+		notes_take(s);
 }
 
 static inline void
@@ -355,13 +367,15 @@ datagrams_parse(struct shard *s, const struct datagram *list, uint32_t count)
 			s->counters.drops[SHARD_DROP_PARSE + error]++;
 		else if (message_is_segment(&m))
 			segment_accept(s, &m);
-		else
+		else {
+			m.own = list[i].own;
 			message_accept(s, &m);
+		}
 	}
 	s->counters.datagrams += count;
 }
 
-/* Our own large messages of the burst before: they passed our own seal. */
+/* Our own large messages of the burst before: they passed our own seal, or were relayed. */
 static void
 loops_parse(struct shard *s)
 {
@@ -371,6 +385,7 @@ loops_parse(struct shard *s)
 		uint32_t size = ((const struct message_header *)(const void *)data)->size;
 		enum parse_error error = message_parse(&s->scope, data, size, &m);
 		check(error == PARSE_OK);
+		m.own = s->loops_own[s->loops_bank][i];
 		message_accept(s, &m);
 	}
 	s->loops_count = 0;

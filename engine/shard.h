@@ -30,6 +30,11 @@ enum {
 struct datagram {
 	const uint8_t *data; /* aligned to 8; valid until shard_run() returns */
 	uint32_t size;	     /* bytes */
+	/*
+	 * The io looped it inside the process, and the shard had sealed it itself (no
+	 * SEND_SEALED): authentic without proof. Never set by what comes from the network.
+	 */
+	bool own;
 };
 
 /* Where envelopes come from and go to. Full or empty below: counted there. */
@@ -39,6 +44,8 @@ struct shard_io {
 	uint32_t (*refill)(void *self, struct send *sends, uint32_t count);
 	/* Takes ownership of every envelope; the own bit of `to` comes back in the next burst. */
 	void (*transmit)(void *self, struct send *sends, uint32_t count);
+	/* Optional: something rare for people to read. */
+	void (*note)(void *self, const struct note *note);
 };
 
 /* Why what came in went no further. Each is a counter in the telemetry. */
@@ -103,8 +110,9 @@ struct shard {
 	uint32_t claims_per_message; /* at most */
 	uint32_t result_inline_max;  /* bytes of the largest result that fits an envelope */
 	uint32_t loops_count;
-	uint32_t loops_bank; /* 0 or 1: the one that steps fill now */
-	uint8_t *loops;	     /* SHARD_LOOPS_MAX large messages to oneself, whole */
+	uint32_t loops_bank;		    /* 0 or 1: the one that steps fill now */
+	uint8_t *loops;			    /* SHARD_LOOPS_MAX large messages to oneself, whole */
+	bool loops_own[2][SHARD_LOOPS_MAX]; /* sealed here, not another's that was relayed */
 	struct message messages[SHARD_BURST_MAX + SHARD_LOOPS_MAX];
 	struct outbox outbox;
 };

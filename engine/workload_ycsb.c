@@ -157,14 +157,16 @@ place_owner(const struct ycsb *y, uint32_t place)
 static inline struct ycsb_memory *
 memory_of(struct ycsb *y, uint32_t slot, uint32_t key)
 {
-	uint64_t name = (uint64_t)slot << 32 | key;
-	uint64_t at = name * 0x9e3779b97f4a7c15ull >> y->memories_shift;
-	uint32_t place = 0;
+	uint64_t at;
 
 	if (y->single_writer) {
+		uint32_t place = 0;
 		bool own = node_place(y, key, &place);
 		check(own && place < y->memories_count);
 		at = place;
+	} else {
+		uint64_t name = (uint64_t)slot << 32 | key;
+		at = name * 0x9e3779b97f4a7c15ull >> y->memories_shift;
 	}
 	struct ycsb_memory *m = &y->memories[at];
 	if (m->key != key || m->slot != slot)
@@ -670,7 +672,8 @@ memory_take(struct ycsb *y)
 {
 	uint64_t inserts = (uint64_t)y->inserts_per_slot * y->base.slots_count;
 	y->memories_count = memories_count(y);
-	y->memories_shift = 64 - (uint32_t)__builtin_ctzll(y->memories_count);
+	if (!y->single_writer)
+		y->memories_shift = 64 - (uint32_t)__builtin_ctzll(y->memories_count);
 	y->memories = take(y, y->memories_count, sizeof(*y->memories));
 	y->inserted = take(y, inserts, sizeof(*y->inserted));
 	y->slots = take(y, y->base.slots_count, sizeof(*y->slots));

@@ -22,6 +22,7 @@ enum {
 	BUFFERS_PER_NODE = 2 * OUTBOX_SENDS_MAX + 2 * SHARD_BURST_MAX,
 	BUFFERS_FOR_SEGMENTS = 8192, /* in flight, where there are large messages */
 	ADDRESSES_MAX = LIMIT_NODES,
+	MEMORY_SPARE_MIB = 64, /* of EAL's: endpoints, headers, what alignment wastes */
 };
 
 static uint32_t
@@ -77,25 +78,61 @@ addresses_make(const struct cluster *c, struct frame_address *addresses)
 	}
 }
 
-static bool
-network_open(struct cluster *c, const struct frame_address *addresses, char *error)
+/* The switch's; `ports` has room for LIMIT_NODES and outlives the configuration. */
+static struct fabric_config
+fabric_plan(const struct cluster *c, struct fabric_port *ports)
 {
-	struct fabric_port ports[ADDRESSES_MAX] = {0};
 	for (uint32_t i = 0; i < c->nodes_count; i++) {
-		ports[i].mac = addresses[i].mac;
 		ports[i].in_group = i < c->replicas_count;
 		ports[i].queues_count = 1;
 		ports[i].queue_lcores[0] = (uint16_t)node_lcore(c, i);
 	}
-	struct fabric_config config = {
+	return (struct fabric_config){
 	    .lcores_count = c->lcores_count,
 	    .ports_count = c->nodes_count,
 	    .ports = ports,
 	    .group.addr_bytes = {0x01, 0x00, 0x5e, 0, 0, 1}, /* all replicas */
-	    .ring_size = c->plan.ring_size,
+	    .ring_size = plan_ring_size(c->options),
 	    .drop = c->options->drop,
 	    .seed = c->options->seed,
 	};
+}
+
+static uint32_t
+buffers_count(const struct cluster *c, bool segments)
+{
+	uint32_t per_client = 2u * c->replicas_count;
+	return c->nodes_count * BUFFERS_PER_NODE + c->options->clients * per_client +
+	       c->lcores_count * BUFFER_CACHE_COUNT * 3 / 2 + (segments ? BUFFERS_FOR_SEGMENTS : 0);
+}
+
+static uint64_t
+network_memory(const struct cluster *c, uint32_t buffers)
+{
+	struct fabric_port ports[LIMIT_NODES] = {0};
+	struct fabric_config config = fabric_plan(c, ports);
+	return fabric_memory(&config) + buffer_pool_memory(buffers, plan_envelope_size(c->options));
+}
+
+uint32_t
+cluster_memory_mib(const struct options *options, uint32_t lcores_count)
+{
+	struct cluster c = {
+	    .options = options,
+	    .lcores_count = lcores_count,
+	    .replicas_count = (uint16_t)options->replicas,
+	};
+	lcores_divide(&c);
+	return (uint32_t)(network_memory(&c, buffers_count(&c, true)) >> 20) + MEMORY_SPARE_MIB;
+}
+
+static bool
+network_open(struct cluster *c, const struct frame_address *addresses, char *error)
+{
+	struct fabric_port ports[LIMIT_NODES] = {0};
+	struct fabric_config config = fabric_plan(c, ports);
+	for (uint32_t i = 0; i < c->nodes_count; i++)
+		ports[i].mac = addresses[i].mac;
 	memory_plan_add(&c->memory, (struct memory_term){"switch",
 					"a ring for each pair of lcore "
 					"and queue",
@@ -108,12 +145,11 @@ network_open(struct cluster *c, const struct frame_address *addresses, char *err
 	c->pool = buffer_pool_create("oskr", c->pool_count, c->plan.envelope_size);
 	if (c->fabric != NULL && c->pool != NULL)
 		return true;
-	uint64_t need =
-	    fabric_memory(&config) + buffer_pool_memory(c->pool_count, c->plan.envelope_size);
+	uint64_t need_mib = network_memory(c, c->pool_count) >> 20;
 	snprintf(error, ERROR_SIZE,
 	    "EAL has too little memory: packets need %lu MiB; give EAL more with -m %lu, or fewer "
 	    "clients with -t",
-	    need >> 20, (need >> 20) + 64);
+	    need_mib, need_mib + MEMORY_SPARE_MIB);
 	return false;
 }
 
@@ -141,6 +177,7 @@ nodes_open(struct cluster *c, const struct cluster_config *config, char *error)
 		memcpy(public_keys[i], pairs[i].public33, sizeof(public_keys[i]));
 	}
 	bool opened = true;
+	int log_type = notes_log_type();
 	for (uint32_t i = 0; opened && i < c->nodes_count; i++) {
 		struct crypto_config crypto = {
 		    .cluster = c->plan.protocol.cluster,
@@ -169,10 +206,19 @@ nodes_open(struct cluster *c, const struct cluster_config *config, char *error)
 		    .protocol = config->protocol,
 		    .crypto = &crypto,
 		    .endpoint = &endpoint,
+		    .notes =
+			{
+			    .clock = config->clock,
+			    .begin_ns = &c->control.first_ns,
+			    .log_type = log_type,
+			},
+		    .spare = c->options->restart_ns > 0,
 		    .workload = c->nodes[i].workload,
-		    .observer = i == 0 && c->log != NULL ? recorder_log_observer(c->log) : NULL,
+		    .observer = i == c->observed ? recorder_log_observer(c->log) : NULL,
 		};
 		memcpy(&node.id_seed, pairs[i].secret, sizeof(node.id_seed));
+		memcpy(&node.id_seed_spare, pairs[i].secret + sizeof(node.id_seed),
+		    sizeof(node.id_seed_spare));
 		c->nodes[i].lcore = node_lcore(c, i);
 		opened = node_open(&c->nodes[i], &node, error);
 		crypto_erase(&crypto, sizeof(crypto));
@@ -200,10 +246,7 @@ plan_set(struct cluster *c, const struct cluster_config *config)
 			input.result_size_max = result_size;
 	}
 	plan_make(&c->plan, &input);
-	uint32_t per_client = 2u * c->replicas_count;
-	c->pool_count = c->nodes_count * BUFFERS_PER_NODE + c->options->clients * per_client +
-			c->lcores_count * BUFFER_CACHE_COUNT * 3 / 2 +
-			(c->plan.message_size_max > 0 ? BUFFERS_FOR_SEGMENTS : 0);
+	c->pool_count = buffers_count(c, c->plan.message_size_max > 0);
 }
 
 static void
@@ -217,6 +260,11 @@ memory_set(struct cluster *c, const struct cluster_config *config)
 	    &c->memory, (struct memory_term){"replicas",
 			    "each: log and window, sessions, application, large messages",
 			    c->replicas_count, replica_memory(&replica)});
+	if (c->options->restart_ns > 0) {
+		memory_plan_add(&c->memory,
+		    (struct memory_term){"spare replicas", "one for each that may start anew",
+			c->replicas_count, replica_memory(&replica)});
+	}
 	for (uint16_t i = 0; i < c->clients_count; i++) {
 		struct protocol_config protocol = c->plan.protocol;
 		protocol.slots_count = plan_slots_count(&c->plan, c->options, i);
@@ -257,12 +305,18 @@ recorder_time(void *context)
 	return clock_ns(context, rte_rdtsc());
 }
 
-/* --history: each client node's workload is watched, and replica 0's order. */
+/*
+ * --history: each client node's workload is watched, and the order of one replica:
+ * replica 0, or the last one where the leader is to be killed, which replica 0 is at
+ * first.
+ */
 static bool
 recorders_open(struct cluster *c, const struct cluster_config *config)
 {
+	c->observed = UINT32_MAX;
 	if (c->options->history == NULL)
 		return true;
+	c->observed = c->options->kill_leader_ns > 0 ? c->replicas_count - 1u : 0;
 	c->log = recorder_log_open(&c->plan.executor.scope, c->options->clients);
 	if (c->log == NULL)
 		return false;
@@ -275,6 +329,29 @@ recorders_open(struct cluster *c, const struct cluster_config *config)
 		node->workload = recorder_workload(c->recorders[i]);
 	}
 	return true;
+}
+
+/* Somebody may have to notice the killed leader, and its successor, first. */
+static uint64_t
+drain_ns(const struct options *options)
+{
+	enum { TIMEOUTS = 4 };
+	uint64_t noticed_ns = options->retry_ns + TIMEOUTS * options->view_timeout_ns;
+	return CONTROL_DRAIN_NS + (options->kill_leader_ns > 0 ? noticed_ns : 0);
+}
+
+static struct crash_config
+crash_config(const struct cluster *c)
+{
+	const struct protocol_config *p = &c->plan.protocol;
+	return (struct crash_config){
+	    .nodes = c->nodes,
+	    .replicas_count = c->replicas_count,
+	    .nodes_count = c->nodes_count,
+	    .kill_ns = c->options->kill_leader_ns,
+	    .restart_ns = c->options->restart_ns,
+	    .behind_max = (uint64_t)p->checkpoint_interval * p->instances_count,
+	};
 }
 
 bool
@@ -308,6 +385,8 @@ cluster_open(struct cluster *c, const struct cluster_config *config, char *error
 	    .loops_count = c->lcores_count,
 	    .warm_ns = c->options->warm_ns,
 	    .measure_ns = c->options->seconds_ns,
+	    .drain_ns = drain_ns(c->options),
+	    .crash = crash_config(c),
 	    .load = c->options->app == APP_KV,
 	    .quiet = c->options->quiet,
 	    .clock = config->clock,
@@ -325,6 +404,7 @@ cluster_run(struct cluster *c)
 		rte_eal_remote_launch(loop_run, &c->loops[i], c->lcores->list[i].lcore);
 	loop_run(&c->loops[0]);
 	rte_eal_mp_wait_lcore();
+	crash_end(&c->control.crash, c->control.last.at_ns);
 }
 
 void

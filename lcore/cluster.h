@@ -50,9 +50,16 @@ struct cluster {
 	struct loop *loops;
 	uint16_t *slot_clients;
 	struct recorder *recorders[LIMIT_CLIENT_NODES]; /* with --history: one a client node */
-	struct recorder_log *log;			/* and what replica 0 executed */
+	struct recorder_log *log;			/* and what one replica executed */
+	uint32_t observed;				/* that replica; UINT32_MAX: none */
 	struct control control;
 };
+
+/*
+ * MiB that EAL's memory must have for this cluster's packets and rings, on so many
+ * lcores: for launch_request.memory_mib, before there is anything else.
+ */
+uint32_t cluster_memory_mib(const struct options *options, uint32_t lcores_count);
 
 /* False with one line in `error` (256 bytes); cluster_close() undoes what was done. */
 bool cluster_open(struct cluster *c, const struct cluster_config *config, char *error);

@@ -13,6 +13,7 @@ void
 control_init(struct control *c, const struct control_config *config)
 {
 	*c = (struct control){.config = *config};
+	crash_init(&c->crash, &config->crash);
 }
 
 static uint64_t
@@ -107,16 +108,23 @@ begin(struct control *c, enum control_state state, uint64_t now_ns, uint64_t dur
 }
 
 static void
-begin_run(struct control *c, uint64_t now_ns)
+begin_measuring(struct control *c, uint64_t now_ns)
 {
-	if (c->config.warm_ns > 0) {
-		begin(c, CONTROL_WARMING, now_ns, c->config.warm_ns);
-		phase_set(c, CLIENT_WARM);
-		return;
-	}
 	begin(c, CONTROL_MEASURING, now_ns, c->config.measure_ns);
 	phase_set(c, CLIENT_MEASURE);
 	sample(c, &c->first, now_ns);
+	crash_begin(&c->crash, now_ns);
+}
+
+static void
+begin_run(struct control *c, uint64_t now_ns)
+{
+	if (c->config.warm_ns == 0) {
+		begin_measuring(c, now_ns);
+		return;
+	}
+	begin(c, CONTROL_WARMING, now_ns, c->config.warm_ns);
+	phase_set(c, CLIENT_WARM);
 }
 
 static void
@@ -124,8 +132,42 @@ begin_drain(struct control *c, uint64_t now_ns)
 {
 	if (c->state == CONTROL_MEASURING)
 		sample(c, &c->last, now_ns);
-	begin(c, CONTROL_DRAINING, now_ns, CONTROL_DRAIN_NS);
+	begin(c, CONTROL_DRAINING, now_ns, c->config.drain_ns);
+	c->drain_until_ns = now_ns + CONTROL_DRAINS_MAX * c->config.drain_ns;
+	struct client_counters totals;
+	control_totals(c, &totals);
+	c->drain_completed = totals.completed;
 	phase_set(c, CLIENT_IDLE);
+}
+
+/* Thousands of clients on a slow machine: as long as answers come, they are waited for. */
+static bool
+drain_over(struct control *c, uint64_t now_ns)
+{
+	struct client_counters totals;
+	if (now_ns < c->until_ns)
+		return false;
+	control_totals(c, &totals);
+	bool moves = totals.completed != c->drain_completed;
+	c->drain_completed = totals.completed;
+	c->until_ns = now_ns + c->config.drain_ns;
+	return !moves || now_ns >= c->drain_until_ns;
+}
+
+/* The faults that are made on purpose, each with a line of its own. */
+static void
+crash_follow(struct control *c, uint64_t now_ns)
+{
+	char line[CRASH_LINE_SIZE];
+	struct client_counters totals;
+	if (!crash_due(&c->crash, now_ns))
+		return;
+	control_totals(c, &totals);
+	crash_poll(&c->crash, now_ns, totals.measured, line);
+	if (line[0] == '\0' || c->config.quiet)
+		return;
+	printf("%6.1f s  %-5s  %s\n", (double)(now_ns - c->first_ns) / 1e9, "fault", line);
+	fflush(stdout);
 }
 
 static void
@@ -149,19 +191,17 @@ advance(struct control *c, uint64_t now_ns)
 		begin_run(c, now_ns);
 		break;
 	case CONTROL_WARMING:
-		if (now_ns < c->until_ns)
-			break;
-		begin(c, CONTROL_MEASURING, now_ns, c->config.measure_ns);
-		phase_set(c, CLIENT_MEASURE);
-		sample(c, &c->first, now_ns);
+		if (now_ns >= c->until_ns)
+			begin_measuring(c, now_ns);
 		break;
 	case CONTROL_MEASURING:
+		crash_follow(c, now_ns);
 		if (now_ns >= c->until_ns)
 			begin_drain(c, now_ns);
 		break;
 	case CONTROL_DRAINING:
 		c->drained = all_settled(c);
-		if (!c->drained && now_ns < c->until_ns)
+		if (!c->drained && !drain_over(c, now_ns))
 			break;
 		c->state = CONTROL_DONE;
 		atomic_store_explicit(c->config.stop, true, memory_order_release);

@@ -12,11 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lcore/crash.h"
 #include "lcore/loop.h"
 #include "lcore/node.h"
 
 enum {
-	CONTROL_DRAIN_NS = 2000000000, /* the last answers have so long to come in */
+	CONTROL_DRAIN_NS = 2000000000, /* drain_ns, when nothing has gone wrong */
+	CONTROL_DRAINS_MAX = 10,       /* so many drain_ns at most, while answers come */
 	CONTROL_LOOPS_MAX = 64,
 };
 
@@ -27,6 +29,8 @@ struct control_config {
 	uint32_t loops_count;
 	uint64_t warm_ns;
 	uint64_t measure_ns;
+	uint64_t drain_ns; /* after so long without an answer, no more are waited for */
+	struct crash_config crash;
 	bool load; /* the workload has records to insert first */
 	bool quiet;
 	const struct clock *clock;
@@ -54,7 +58,9 @@ enum control_state {
 struct control {
 	struct control_config config;
 	enum control_state state;
-	uint64_t until_ns; /* of the present state */
+	uint64_t until_ns;	  /* of the present state */
+	uint64_t drain_until_ns;  /* at the latest */
+	uint64_t drain_completed; /* answers, when until_ns was set */
 	uint64_t next_line_ns;
 	uint64_t last_line_ns;
 	uint64_t last_completed;
@@ -65,6 +71,7 @@ struct control {
 	bool drained;		     /* every operation was answered in the end */
 	struct control_sample first; /* when measuring began */
 	struct control_sample last;  /* when it ended */
+	struct crash crash;
 };
 
 void control_init(struct control *c, const struct control_config *config);

@@ -21,6 +21,7 @@ drops_add(const struct cluster *c, const struct node *node, struct count_rows *r
 	row(rows, "drop_switch_full", &f->tx_full);
 	row(rows, "drop_switch_unknown", &f->tx_unknown);
 	row(rows, "drop_on_purpose", &f->tx_dropped);
+	row(rows, "drop_no_buffer", &e->rx_no_copy);
 	row(rows, "drop_no_slot", &e->tx_no_slot);
 	row(rows, "drop_no_copy", &e->tx_no_copy);
 	row(rows, "drop_loop_small", &e->loop_full);
@@ -30,8 +31,77 @@ drops_add(const struct cluster *c, const struct node *node, struct count_rows *r
 		if (i != SHARD_DROP_PARSE + PARSE_OK)
 			row(rows, shard_drop_name(i), &s->counters.drops[i]);
 	}
-	if (node->is_replica)
-		row(rows, "drop_recall", &node->replica->counters.recalls_dropped);
+	if (!node->is_replica)
+		return;
+	const struct replica_counters *r = &node_replica(node)->counters;
+	row(rows, "drop_down", &node->lost_frames);
+	row(rows, "drop_recall", &r->recalls_dropped);
+	row(rows, "drop_read", &r->reads_dropped);
+}
+
+static void
+execution_add(const struct replica *r, struct count_rows *rows)
+{
+	const struct executor_statistics *x = &r->executor.statistics;
+	row(rows, "batches", &x->batches);
+	row(rows, "executed", &x->executed);
+	row(rows, "duplicates", &x->duplicates);
+	row(rows, "stale", &x->stale);
+	row(rows, "replies_lost", &x->lost);
+	row(rows, "requests_invalid", &x->invalid);
+	row(rows, "requests_no_slot", &x->slots_unknown);
+	row(rows, "batches_malformed", &x->batches_malformed);
+	row(rows, "reads", &x->read_only);
+	row(rows, "blocked", &r->counters.blocked);
+}
+
+/* Moves of the state: where there are no peers, there are none. */
+static void
+moves_add(const struct replica *r, struct count_rows *rows)
+{
+	const struct replica_counters *k = &r->counters;
+	const struct transfer_counters *t = &r->transfer.counters;
+	row(rows, "batches_forgotten", &k->batches_forgotten);
+	row(rows, "rollbacks", &k->rollbacks);
+	row(rows, "rollbacks_failed", &k->rollbacks_failed);
+	row(rows, "transfers_failed", &k->transfers_failed);
+	row(rows, "transfer_begun", &t->begun);
+	row(rows, "transfer_done", &t->done);
+	row(rows, "transfer_fetches", &t->fetches);
+	row(rows, "transfer_hedges", &t->hedges);
+	row(rows, "transfer_expired", &t->expired);
+	row(rows, "transfer_late", &t->late);
+	row(rows, "transfer_wrong", &t->wrong);
+	row(rows, "transfer_gone", &t->gone);
+	row(rows, "transfer_asked", &t->fetched);
+	row(rows, "transfer_displaced", &t->displaced);
+	row(rows, "transfer_served", &t->served);
+	row(rows, "transfer_served_gone", &t->served_gone);
+	row(rows, "transfer_served_bytes", &t->served_bytes);
+}
+
+/* Large messages. What the assembler refuses is in drop_segment, too; here is why. */
+static void
+segments_add(const struct shard *s, struct count_rows *rows)
+{
+	const struct segmenter_counters *out = segmenter_counters(s->segmenter);
+	const struct assembler_counters *in = assembler_counters(s->assembler);
+	row(rows, "large_sent", &out->messages);
+	row(rows, "large_unposted", &out->unposted);
+	row(rows, "segments_sent", &out->segments);
+	row(rows, "segments_repaired", &out->repairs);
+	row(rows, "nacks_obeyed", &out->nacks);
+	for (uint32_t i = 0; i < SEGMENTER_DROPS_COUNT; i++)
+		row(rows, segmenter_drop_name(i), &out->drops[i]);
+	row(rows, "large_begun", &in->opened);
+	row(rows, "large_evicted", &in->evicted);
+	row(rows, "large_expired", &in->expired);
+	row(rows, "nacks_sent", &in->nacks);
+	row(rows, "nacks_withheld", &in->withheld);
+	for (uint32_t i = 0; i < ASSEMBLER_VERDICTS_COUNT; i++) {
+		if (assembler_verdict_name(i) != NULL)
+			row(rows, assembler_verdict_name(i), &in->verdicts[i]);
+	}
 }
 
 void
@@ -51,13 +121,12 @@ counts_all(const struct cluster *c, const struct node *node, struct count_rows *
 	row(rows, "sends", &s->counters.sends);
 	row(rows, "timeouts", &s->counters.timeouts);
 	row(rows, "claims", &s->counters.claims);
+	row(rows, "notes", &node->notes.written);
+	row(rows, "notes_left_out", &node->notes.left_out);
 	if (node->is_replica) {
-		const struct executor_statistics *x = &node->replica->executor.statistics;
-		row(rows, "batches", &x->batches);
-		row(rows, "executed", &x->executed);
-		row(rows, "duplicates", &x->duplicates);
-		row(rows, "stale", &x->stale);
-		row(rows, "blocked", &node->replica->counters.blocked);
+		execution_add(node_replica(node), rows);
+		if (c->replicas_count > 1)
+			moves_add(node_replica(node), rows);
 	} else {
 		const struct client_counters *k = &node->client->counters;
 		row(rows, "completed", &k->completed);
@@ -65,6 +134,8 @@ counts_all(const struct cluster *c, const struct node *node, struct count_rows *
 		row(rows, "refused", &k->refused);
 		row(rows, "lost", &k->lost);
 	}
+	if (s->segmenter != NULL)
+		segments_add(s, rows);
 	drops_add(c, node, rows);
 }
 
@@ -73,4 +144,36 @@ counts_drops(const struct cluster *c, const struct node *node, struct count_rows
 {
 	rows->count = 0;
 	drops_add(c, node, rows);
+}
+
+void
+counts_join(struct figures *figures, const struct figures *other)
+{
+	check(figures->count == 0 || figures->count == other->count);
+	if (figures->count == 0) {
+		*figures = *other;
+		return;
+	}
+	for (uint32_t i = 0; i < other->count; i++) {
+		struct figure *a = &figures->list[i];
+		const struct figure *b = &other->list[i];
+		if (a->adds_up)
+			a->value += b->value;
+		else if (b->value > a->value)
+			a->value = b->value;
+	}
+}
+
+void
+counts_protocol(const struct node *node, struct figures *figures)
+{
+	const struct shard *s = node_shard(node);
+	figures->count = 0;
+	if (s->config.machine->figures == NULL)
+		return;
+	for (uint32_t i = 0; i < s->config.machines_count; i++) {
+		struct figures one = {.count = 0};
+		s->config.machine->figures(s->machines[i], &one);
+		counts_join(figures, &one);
+	}
 }

@@ -9,7 +9,7 @@
 
 #include "lcore/cluster.h"
 
-enum { COUNTS_MAX = 64 };
+enum { COUNTS_MAX = 128 };
 
 struct count_row {
 	const char *name;
@@ -26,5 +26,14 @@ void counts_all(const struct cluster *c, const struct node *node, struct count_r
 
 /* What the node has dropped, a row for each reason. */
 void counts_drops(const struct cluster *c, const struct node *node, struct count_rows *rows);
+
+/*
+ * What the node's protocol shows of itself, its instances put together: counts
+ * added up, of other figures the largest. Empty when it shows nothing.
+ */
+void counts_protocol(const struct node *node, struct figures *figures);
+
+/* Puts another node's figures, of the same protocol, to these in the same way. */
+void counts_join(struct figures *figures, const struct figures *other);
 
 #endif

@@ -28,10 +28,12 @@ struct endpoint {
 	uint32_t loop_first;
 	uint32_t loop_count;
 	const uint16_t *slot_clients;
+	struct notes *notes;
 	struct endpoint_counters counters;
 	struct rte_mbuf *held[SHARD_BURST_MAX]; /* what the present burst's datagrams lie in */
 	struct rte_mbuf *tx[TX_MAX];
 	struct rte_mbuf *loop[LOOP_MAX];
+	bool loop_own[LOOP_MAX];	   /* sealed here, not another's that was relayed */
 	struct frame_template templates[]; /* to every node */
 };
 
@@ -50,6 +52,7 @@ endpoint_open(const struct endpoint_config *config)
 	e->envelope_size = config->envelope_size;
 	e->slots_count = config->slots_count;
 	e->slot_clients = config->slot_clients;
+	e->notes = config->notes;
 	e->replicas_count = config->replicas_count;
 	e->own_mask = config->self < config->replicas_count ? 1ull << config->self : 0;
 	e->udp_port = config->addresses[config->self].port;
@@ -66,9 +69,17 @@ endpoint_close(struct endpoint *e)
 	if (e == NULL)
 		return;
 	endpoint_release(e);
-	for (; e->loop_count > 0; e->loop_count--, e->loop_first++)
-		buffer_free(&e->loop[e->loop_first % LOOP_MAX], 1);
+	endpoint_forget(e);
 	rte_free(e);
+}
+
+void
+endpoint_forget(struct endpoint *e)
+{
+	for (; e->loop_count > 0; e->loop_count--) {
+		buffer_free(&e->loop[e->loop_first], 1);
+		e->loop_first = (e->loop_first + 1) % LOOP_MAX;
+	}
 }
 
 void
@@ -132,7 +143,7 @@ copied(struct endpoint *e, const struct message_header *header)
 }
 
 static void
-loop_add(struct endpoint *e, struct rte_mbuf *m)
+loop_add(struct endpoint *e, struct rte_mbuf *m, bool own)
 {
 	if (e->loop_count == LOOP_MAX) {
 		e->counters.loop_full++;
@@ -140,16 +151,20 @@ loop_add(struct endpoint *e, struct rte_mbuf *m)
 		return;
 	}
 	e->counters.looped++;
-	e->loop[(e->loop_first + e->loop_count++) % LOOP_MAX] = m;
+	uint32_t at = (e->loop_first + e->loop_count++) % LOOP_MAX;
+	e->loop[at] = m;
+	e->loop_own[at] = own;
 }
 
+/* `m` holds what `s` says: the envelope itself, or a copy. */
 static inline void
-send_one(struct endpoint *e, struct rte_mbuf *m, uint32_t replica, uint32_t size)
+send_one(struct endpoint *e, const struct send *s, struct rte_mbuf *m, uint32_t replica)
 {
+	uint32_t size = ((const struct message_header *)(const void *)frame_message(m))->size;
 	if (e->own_mask >> replica & 1) {
 		m->data_off = FRAME_MESSAGE_OFFSET;
 		m->data_len = (uint16_t)size;
-		loop_add(e, m);
+		loop_add(e, m, (s->flags & SEND_SEALED) == 0);
 	} else {
 		tx_add(e, m, replica, size);
 	}
@@ -159,15 +174,14 @@ static void
 send_replicas(struct endpoint *e, const struct send *s)
 {
 	uint64_t to = s->to;
-	uint32_t size = s->header->size;
 	while ((to & (to - 1)) != 0) {
 		uint32_t replica = (uint32_t)__builtin_ctzll(to);
 		to &= to - 1;
 		struct rte_mbuf *copy = copied(e, s->header);
 		if (copy != NULL)
-			send_one(e, copy, replica, size);
+			send_one(e, s, copy, replica);
 	}
-	send_one(e, s->owner, (uint32_t)__builtin_ctzll(to), size);
+	send_one(e, s, s->owner, (uint32_t)__builtin_ctzll(to));
 }
 
 static inline void
@@ -202,23 +216,56 @@ transmit(void *self, struct send *sends, uint32_t count)
 	tx_flush(e);
 }
 
+static void
+note(void *self, const struct note *written)
+{
+	notes_write(((struct endpoint *)self)->notes, written);
+}
+
 struct shard_io
 endpoint_io(struct endpoint *e)
 {
-	return (struct shard_io){.self = e, .refill = refill, .transmit = transmit};
+	return (struct shard_io){
+	    .self = e,
+	    .refill = refill,
+	    .transmit = transmit,
+	    .note = e->notes != NULL ? note : NULL,
+	};
 }
 
-/* Drivers put frames where they like; messages are read at multiples of 8. */
+/* Nobody else reads this buffer: several may hold a frame to a group, or a clone of one. */
+static bool
+exclusive(const struct rte_mbuf *m)
+{
+	return rte_mbuf_refcnt_read(m) == 1 && RTE_MBUF_DIRECT(m);
+}
+
+/*
+ * Drivers put frames where they like; messages are read at multiples of 8. The
+ * mbuf `*held` may be exchanged for one with a copy. NULL: no buffer for that.
+ */
 static uint8_t *
-aligned(struct endpoint *e, uint8_t *data, uint32_t size)
+aligned(struct endpoint *e, struct rte_mbuf **held, uint8_t *data, uint32_t size)
 {
 	uintptr_t past = (uintptr_t)data % MESSAGE_ALIGNMENT;
-	if (past == 0)
+	struct rte_mbuf *copy;
+	if (__builtin_expect(past == 0, 1))
 		return data;
-	/* The headers before it have been read, so there is room to move down. */
+	if (exclusive(*held)) {
+		/* The headers before it have been read, so there is room to move down. */
+		e->counters.moved++;
+		memmove(data - past, data, size);
+		return data - past;
+	}
+	if (size > e->envelope_size || buffer_alloc(e->pool, &copy, 1) != 1) {
+		e->counters.rx_no_copy++;
+		return NULL;
+	}
 	e->counters.moved++;
-	memmove(data - past, data, size);
-	return data - past;
+	memcpy(frame_message(copy), data, size);
+	buffer_free(held, 1);
+	*held = copy;
+	return frame_message(copy);
 }
 
 static uint32_t
@@ -227,10 +274,14 @@ loop_receive(struct endpoint *e, struct datagram *list, uint32_t count_max)
 	uint32_t count = 0;
 	while (count < count_max && e->loop_count > 0) {
 		struct rte_mbuf *m = e->loop[e->loop_first];
+		list[count++] = (struct datagram){
+		    .data = frame_message(m),
+		    .size = m->data_len,
+		    .own = e->loop_own[e->loop_first],
+		};
 		e->loop_first = (e->loop_first + 1) % LOOP_MAX;
 		e->loop_count--;
 		e->held[e->held_count++] = m;
-		list[count++] = (struct datagram){frame_message(m), m->data_len};
 	}
 	return count;
 }
@@ -256,10 +307,13 @@ endpoint_receive(struct endpoint *e, struct datagram *list, uint32_t count_max)
 		uint8_t *data;
 		uint32_t size;
 		enum frame_error error = frame_parse(frames[i], e->udp_port, &data, &size);
-		if (error == FRAME_OK)
-			list[count++] = (struct datagram){aligned(e, data, size), size};
-		else
+		if (error != FRAME_OK) {
 			e->counters.drops[error]++;
+			continue;
+		}
+		data = aligned(e, &frames[i], data, size);
+		if (data != NULL)
+			list[count++] = (struct datagram){.data = data, .size = size};
 	}
 	return count;
 }

@@ -11,6 +11,7 @@
 
 #include "engine/shard.h"
 #include "lcore/frame.h"
+#include "lcore/notes.h"
 #include "lcore/port.h"
 
 struct endpoint_config {
@@ -23,6 +24,7 @@ struct endpoint_config {
 	uint32_t slots_count;
 	const uint16_t *slot_clients;	       /* slot -> client node; outlives the endpoint */
 	const struct frame_address *addresses; /* of all nodes; copied */
+	struct notes *notes;		       /* where notes go; NULL: nowhere */
 };
 
 struct endpoint_counters {
@@ -30,6 +32,7 @@ struct endpoint_counters {
 	uint64_t tx_frames;
 	uint64_t looped;
 	uint64_t moved;	     /* datagrams that had to be moved to an aligned place */
+	uint64_t rx_no_copy; /* shared, to be moved, and no buffer for a copy: dropped */
 	uint64_t tx_no_slot; /* to a client slot that nobody has */
 	uint64_t tx_no_copy; /* no buffer for a further receiver's copy */
 	uint64_t loop_full;  /* messages to oneself beyond what fits */
@@ -50,6 +53,9 @@ struct shard_io endpoint_io(struct endpoint *e);
 /* Up to count_max (at most SHARD_BURST_MAX) datagrams, valid until endpoint_release(). */
 uint32_t endpoint_receive(struct endpoint *e, struct datagram *list, uint32_t count_max);
 void endpoint_release(struct endpoint *e);
+
+/* Drops the messages to oneself that wait: of a replica that is no more. */
+void endpoint_forget(struct endpoint *e);
 
 /* Takes the envelopes that a shard has not used, before both are closed. */
 void endpoint_reclaim(struct endpoint *e, struct outbox *out);

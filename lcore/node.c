@@ -13,17 +13,35 @@ digest(void *context, const struct digest_job *jobs, uint32_t count)
 	crypto_real.digest(context, jobs, count);
 }
 
-static bool
-replica_make(struct node *node, const struct node_config *config, struct shard_config *shard)
+/* NULL: no memory. */
+static struct replica *
+replica_make(
+    struct node *node, const struct node_config *config, struct shard_config *shard, bool restarted)
 {
 	struct protocol_config protocol = config->plan->protocol;
 	protocol.self = node->index;
+	protocol.restarted = restarted;
 	shard->protocol = &protocol;
-	struct replica_config replica = {.shard = *shard, .executor = config->plan->executor};
-	replica.executor.digester = (struct digester){digest, node->crypto};
-	replica.executor.observer = config->observer;
-	node->replica = calloc(1, sizeof(*node->replica));
-	return node->replica != NULL && replica_open(node->replica, &replica) == 0;
+	struct replica_config options = {.shard = *shard, .executor = config->plan->executor};
+	options.executor.digester = (struct digester){digest, node->crypto};
+	/* One life is watched: what comes after a restart begins in the middle. */
+	options.executor.observer = restarted ? NULL : config->observer;
+	struct replica *replica = calloc(1, sizeof(*replica));
+	if (replica != NULL && replica_open(replica, &options) == 0)
+		return replica;
+	free(replica);
+	return NULL;
+}
+
+static bool
+replicas_make(struct node *node, const struct node_config *config, struct shard_config *shard)
+{
+	node->replica = replica_make(node, config, shard, false);
+	if (node->replica == NULL || !config->spare)
+		return node->replica != NULL;
+	shard->id_seed = config->id_seed_spare;
+	node->spare = replica_make(node, config, shard, true);
+	return node->spare != NULL;
 }
 
 static bool
@@ -52,10 +70,16 @@ node_open(struct node *node, const struct node_config *config, char *error)
 	node->is_replica = node->index < replicas_count;
 	node->workload = config->workload;
 	node->burst_max = config->plan->burst_max;
+	struct notes_config notes = config->notes;
+	notes.who = node->is_replica ? "replica" : "client node";
+	notes.number = (uint16_t)(node->index - (node->is_replica ? 0 : replicas_count));
+	notes_init(&node->notes, &notes);
 	node->crypto = crypto_real.open(config->crypto, error);
 	if (node->crypto == NULL)
 		return false;
-	node->endpoint = endpoint_open(config->endpoint);
+	struct endpoint_config endpoint = *config->endpoint;
+	endpoint.notes = &node->notes;
+	node->endpoint = endpoint_open(&endpoint);
 	if (node->endpoint == NULL) {
 		snprintf(error, ERROR_SIZE, "node %u: no memory for its packets", node->index);
 		return false;
@@ -66,25 +90,33 @@ node_open(struct node *node, const struct node_config *config, char *error)
 	shard.crypto = node->crypto;
 	shard.io = endpoint_io(node->endpoint);
 	shard.id_seed = config->id_seed;
-	bool made = node->is_replica ? replica_make(node, config, &shard)
+	bool made = node->is_replica ? replicas_make(node, config, &shard)
 				     : client_make(node, config, &shard);
 	if (!made)
 		snprintf(error, ERROR_SIZE, "node %u: not enough memory", node->index);
 	return made;
 }
 
+static void
+replica_end(struct node *node, struct replica *replica)
+{
+	if (replica == NULL)
+		return;
+	endpoint_reclaim(node->endpoint, &replica->shard->outbox);
+	replica_close(replica);
+	free(replica);
+}
+
 void
 node_close(struct node *node)
 {
-	if (node->replica != NULL && node->replica->shard != NULL) {
-		endpoint_reclaim(node->endpoint, &node->replica->shard->outbox);
-		replica_close(node->replica);
-	}
+	replica_end(node, node->replica);
+	replica_end(node, node->spare);
+	replica_end(node, node->former);
 	if (node->client != NULL && node->client->shard != NULL) {
 		endpoint_reclaim(node->endpoint, &node->client->shard->outbox);
 		client_close(node->client);
 	}
-	free(node->replica);
 	free(node->client);
 	workload_close(node->workload);
 	endpoint_close(node->endpoint);
@@ -115,13 +147,39 @@ asleep(const struct node *node, uint32_t count, uint64_t now_ns)
 	return count == 0 && now_ns < node->wake_ns;
 }
 
+/* An answer has come: a silence, if it was one, has ended. */
+static void
+answered(struct node *node, uint64_t now_ns)
+{
+	uint64_t from_ns = atomic_load_explicit(&node->watched_from_ns, memory_order_relaxed);
+	if (__builtin_expect(from_ns != 0, 0)) {
+		from_ns = node->answered_ns > from_ns ? node->answered_ns : from_ns;
+		if (from_ns < now_ns)
+			silences_add(&node->silences, from_ns, now_ns);
+	}
+	node->answered_ns = now_ns;
+}
+
+void
+node_silences(const struct node *node, uint64_t end_ns, struct silences *silences)
+{
+	uint64_t from_ns = atomic_load_explicit(&node->watched_from_ns, memory_order_relaxed);
+	*silences = node->silences;
+	from_ns = node->answered_ns > from_ns ? node->answered_ns : from_ns;
+	if (from_ns < end_ns)
+		silences_add(silences, from_ns, end_ns);
+}
+
 static uint32_t
 client_poll(struct node *node, uint64_t now_ns, uint32_t count)
 {
 	phase_follow(node, now_ns);
 	if (asleep(node, count, now_ns))
 		return 0;
+	uint64_t completed = node->client->counters.completed;
 	uint32_t steps = client_run(node->client, now_ns, node->datagrams, count);
+	if (node->client->counters.completed != completed)
+		answered(node, now_ns);
 	node->wake_ns = client_deadline(node->client);
 	return steps;
 }
@@ -136,10 +194,39 @@ replica_poll(struct node *node, uint64_t now_ns, uint32_t count)
 	return steps;
 }
 
+/* On the node's own lcore: a swap of pointers, and the former's envelopes go back. */
+static void
+replica_restart(struct node *node)
+{
+	check(node->spare != NULL && node->former == NULL);
+	node->former = node->replica;
+	endpoint_forget(node->endpoint);
+	endpoint_reclaim(node->endpoint, &node->former->shard->outbox);
+	__atomic_store_n(&node->replica, node->spare, __ATOMIC_RELEASE);
+	node->spare = NULL;
+	node->wake_ns = 0;
+	node_life_set(node, NODE_RUNS);
+}
+
+/* The port is emptied, so that no sender's ring stays full; nobody sees what came. */
+static void
+killed_poll(struct node *node)
+{
+	node->lost_frames += endpoint_receive(node->endpoint, node->datagrams, node->burst_max);
+	endpoint_release(node->endpoint);
+}
+
 uint32_t
 node_poll(void *self, uint64_t now_ns)
 {
 	struct node *node = self;
+	enum node_life life = node_life(node);
+	if (__builtin_expect(life != NODE_RUNS, 0)) {
+		killed_poll(node);
+		if (life == NODE_RESTARTS)
+			replica_restart(node);
+		return 0;
+	}
 	uint32_t count = endpoint_receive(node->endpoint, node->datagrams, node->burst_max);
 	uint32_t steps =
 	    node->is_replica ? replica_poll(node, now_ns, count) : client_poll(node, now_ns, count);

@@ -2,7 +2,14 @@
 /*
  * A replica or a client node on one lcore: its end of the network, its keys,
  * its engine. Its poll is one burst, run to completion. The lcore owns it all;
- * `phase` is written by the control and `settled` by the node, one word each.
+ * the control and the node tell each other things in single words: `phase`,
+ * `settled`, `life`, `watched_from_ns`.
+ *
+ * A replica that is killed is no longer run, and what its port receives is lost.
+ * When it restarts, its lcore puts the spare in its place: a replica that was
+ * opened at the start with memory of its own and has never run, so that the
+ * lcore's other nodes do not wait for memory to be taken and zeroed. The former
+ * replica's memory stays until the end: others may be reading its counters.
  */
 #ifndef OSKR_LCORE_NODE_H
 #define OSKR_LCORE_NODE_H
@@ -14,6 +21,14 @@
 #include "engine/plan.h"
 #include "engine/replica.h"
 #include "lcore/endpoint.h"
+#include "lcore/notes.h"
+#include "lcore/outage.h"
+
+enum node_life {
+	NODE_RUNS,
+	NODE_KILLED,   /* set by the control: nothing is done, what comes is lost */
+	NODE_RESTARTS, /* set by the control: the spare takes over; then NODE_RUNS */
+};
 
 struct node {
 	uint16_t index; /* replicas first, then client nodes */
@@ -21,12 +36,20 @@ struct node {
 	uint32_t lcore; /* position among the loops */
 	struct endpoint *endpoint;
 	struct crypto *crypto;
-	struct replica *replica; /* of a replica */
+	struct replica *replica; /* of a replica; others ask node_replica() */
+	struct replica *spare;	 /* takes its place when it restarts; NULL: it never does */
+	struct replica *former;	 /* the one that was killed */
 	struct client *client;	 /* of a client node */
 	struct workload *workload;
-	uint32_t burst_max;	  /* datagrams taken at once */
-	uint64_t wake_ns;	  /* until then only a datagram gives it something to do */
-	_Atomic uint32_t phase;	  /* enum client_phase that the control wants */
+	uint32_t burst_max;		  /* datagrams taken at once */
+	uint64_t wake_ns;		  /* until then only a datagram gives it something to do */
+	_Atomic uint32_t phase;		  /* enum client_phase that the control wants */
+	_Atomic uint32_t life;		  /* enum node_life */
+	_Atomic uint64_t watched_from_ns; /* client: silences are kept from then on; 0: none */
+	uint64_t answered_ns;		  /* client: when the last answer came */
+	uint64_t lost_frames;		  /* replica: came while it was killed */
+	struct silences silences;
+	struct notes notes;
 	_Atomic uint32_t settled; /* client: 1 + the phase that has nothing left to do; else 0 */
 	struct datagram datagrams[SHARD_BURST_MAX];
 };
@@ -38,9 +61,12 @@ struct node_config {
 	const struct protocol *protocol;
 	const struct crypto_config *crypto;	  /* `self` says which node this is */
 	const struct endpoint_config *endpoint;	  /* likewise */
+	struct notes_config notes;		  /* who and number are set by node_open() */
+	bool spare;				  /* a replica that may have to start anew */
 	struct workload *workload;		  /* a client node's; the node's from now on */
 	const struct executor_observer *observer; /* of a replica; NULL: nobody watches */
 	uint64_t id_seed;
+	uint64_t id_seed_spare; /* its large messages are not its former self's */
 };
 
 /* False with a line in `error` (256 bytes). node_close() undoes what was done. */
@@ -50,10 +76,40 @@ void node_close(struct node *node);
 /* One burst: for the poll loop. `self` is a struct node. */
 uint32_t node_poll(void *self, uint64_t now_ns);
 
+/* For the control: what the node is to do, and whether it has done so. */
+static inline enum node_life
+node_life(const struct node *node)
+{
+	return (enum node_life)atomic_load_explicit(&node->life, memory_order_acquire);
+}
+
+static inline void
+node_life_set(struct node *node, enum node_life life)
+{
+	atomic_store_explicit(&node->life, life, memory_order_release);
+}
+
+/* A client node keeps the longest times without an answer from now_ns on. */
+static inline void
+node_watch(struct node *node, uint64_t now_ns)
+{
+	atomic_store_explicit(&node->watched_from_ns, now_ns, memory_order_relaxed);
+}
+
+/* What it has kept, with the silence that lasts until end_ns. When its loop has ended. */
+void node_silences(const struct node *node, uint64_t end_ns, struct silences *silences);
+
+/* The replica that is in place, for any thread; it stays valid when another takes over. */
+static inline const struct replica *
+node_replica(const struct node *node)
+{
+	return __atomic_load_n(&node->replica, __ATOMIC_ACQUIRE);
+}
+
 static inline struct shard *
 node_shard(const struct node *node)
 {
-	return node->is_replica ? node->replica->shard : node->client->shard;
+	return node->is_replica ? node_replica(node)->shard : node->client->shard;
 }
 
 #endif

@@ -220,7 +220,10 @@ main(int argc, char **argv)
 	if (!outputs_writable(&options))
 		return EXIT_BAD_START;
 	launch_look(&machine);
+	uint32_t lcores_count = options.cores == CORES_ONE ? 1 : machine.cpus_count;
+	uint32_t memory_mib = cluster_memory_mib(&options, lcores_count);
 	struct launch_request request = {
+	    .memory_mib = memory_mib > LAUNCH_MEMORY_MIB ? memory_mib : LAUNCH_MEMORY_MIB,
 	    .cores_wanted = options.cores == CORES_ONE ? 1 : 0,
 	    .log_levels = options.log_levels,
 	    .log_levels_count = options.log_levels_count,

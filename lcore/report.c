@@ -3,6 +3,7 @@
 #include "lcore/report.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "lcore/counts.h"
 
@@ -52,10 +53,10 @@ report_make(struct report *r, const struct cluster *c, const char *eal_line)
 			continue;
 		}
 		r->retransmissions += s->config.machine->retransmissions(s->machines[0]);
-		r->errors += node->client->slots_count - node->client->idle_count;
+		r->unanswered += node->client->slots_count - node->client->idle_count;
 		histogram_merge(&r->latency, &node->client->latency);
 	}
-	r->errors += r->totals.wrong + r->totals.lost + r->totals.refused;
+	r->errors = r->unanswered + r->totals.wrong + r->totals.lost + r->totals.refused;
 	r->operations = r->totals.measured;
 	if (r->seconds > 0)
 		r->throughput = (double)r->operations / r->seconds;
@@ -72,14 +73,123 @@ us(uint64_t ns)
 	return (double)ns / 1e3;
 }
 
+enum { TEXT_COLUMN = 14, LINE_COLUMNS = 96 };
+
+/* Puts `text` at the end of the line, or on one of its own. */
+static uint32_t
+word_print(FILE *file, uint32_t column, const char *text, uint32_t size)
+{
+	if (column > TEXT_COLUMN && column + 2 + size > LINE_COLUMNS) {
+		fprintf(file, ",\n%*s", TEXT_COLUMN, "");
+		column = TEXT_COLUMN;
+	}
+	bool first = column == TEXT_COLUMN;
+	fprintf(file, "%s%.*s", first ? "" : ", ", (int)size, text);
+	return column + (first ? 0 : 2) + size;
+}
+
+static const struct figure *
+figure_find(const struct figures *figures, const char *name)
+{
+	for (uint32_t i = 0; i < figures->count; i++) {
+		if (strcmp(figures->list[i].name, name) == 0)
+			return &figures->list[i];
+	}
+	return NULL;
+}
+
+/* "prepare 12.3 us" of prepare_ns, "view 3" of view; how long it is. */
+static int
+figure_write(char *text, size_t size, const struct figure *f)
+{
+	size_t name_size = strlen(f->name);
+	if (name_size > 3 && strcmp(f->name + name_size - 3, "_ns") == 0) {
+		return snprintf(text, size, "%.*s %.1f us", (int)name_size - 3, f->name,
+		    (double)f->value / 1e3);
+	}
+	return snprintf(text, size, "%s %lu", f->name, f->value);
+}
+
+/* What replicas' protocols show of themselves, zeroes left out, names as people read them. */
+static void
+protocol_print(const struct cluster *c, FILE *file)
+{
+	struct figures all = {.count = 0};
+	char text[96];
+	for (uint32_t i = 0; i < c->replicas_count; i++) {
+		struct figures one;
+		counts_protocol(&c->nodes[i], &one);
+		counts_join(&all, &one);
+	}
+	if (all.count == 0)
+		return;
+	uint32_t column = (uint32_t)fprintf(file, "  %-*s", TEXT_COLUMN - 2, "protocol");
+	for (uint32_t i = 0; i < all.count; i++) {
+		const struct figure *f = &all.list[i];
+		int size = figure_write(text, sizeof(text), f);
+		for (char *at = text; *at != '\0'; at++)
+			*at = *at == '_' ? ' ' : *at;
+		if (f->value > 0)
+			column = word_print(file, column, text, (uint32_t)size);
+	}
+	const struct figure *batches = figure_find(&all, "proposals");
+	const struct figure *requests = figure_find(&all, "requests_proposed");
+	if (batches != NULL && requests != NULL && batches->value > 0) {
+		int size = snprintf(text, sizeof(text), "%.1f requests a batch",
+		    (double)requests->value / (double)batches->value);
+		word_print(file, column, text, (uint32_t)size);
+	}
+	fputc('\n', file);
+}
+
+/* What was done to the leader, and what became of the service. */
+static void
+crash_print(const struct report *r, const struct crash *k, FILE *file)
+{
+	const struct recovery *back = &k->recovery;
+	uint64_t lost = r->unanswered + r->totals.wrong + r->totals.lost;
+	if (k->state == CRASH_WAITING) {
+		if (k->config.kill_ns > 0)
+			fprintf(file, "  fault       none: the run ended before\n");
+		return;
+	}
+	fprintf(file, "  fault       replica %u, primary of view %lu, killed after %.2f s\n",
+	    k->victim, k->view_before, (double)(k->killed_ns - k->begin_ns) / 1e9);
+	fprintf(file, "              no answer for %.1f ms; ",
+	    (double)(k->gap.to_ns - k->gap.from_ns) / 1e6);
+	if (!back->back)
+		fprintf(
+		    file, "not back at %d %% of %.0f ops/s", RECOVERY_PERCENT, back->rate_before);
+	else if (!back->dipped)
+		fprintf(
+		    file, "never below %d %% of %.0f ops/s", RECOVERY_PERCENT, back->rate_before);
+	else
+		fprintf(file, "%d %% of %.0f ops/s again after %.0f ms", RECOVERY_PERCENT,
+		    back->rate_before, (double)(back->back_ns - back->begin_ns) / 1e6);
+	fprintf(file, "\n              view %lu in the end; %lu operations lost\n", k->view_after,
+	    lost);
+	if (k->restarted_ns == 0)
+		return;
+	fprintf(file, "              restarted without memory after %.2f s, ",
+	    (double)(k->restarted_ns - k->begin_ns) / 1e9);
+	if (k->caught_up_ns == 0)
+		fprintf(file, "has NOT caught up with the others\n");
+	else
+		fprintf(file, "has caught up with the others %.1f ms later\n",
+		    (double)(k->caught_up_ns - k->restarted_ns) / 1e6);
+}
+
 void
 report_print(const struct report *r, const struct cluster *c, FILE *file)
 {
 	const struct options *o = r->options;
 	const struct histogram *h = &r->latency;
-	fprintf(file, "\n%s: n = %u, f = %u, %u clients (%s), %u lcore%s\n", o->mode->name,
-	    o->replicas, o->faults, o->clients, o->rate > 0 ? "open loop" : "closed loop",
-	    c->lcores_count, c->lcores_count == 1 ? "" : "s");
+	fprintf(file, "\n%s: ", o->mode->name);
+	if (!options_mode_single(o->mode))
+		fprintf(file, "n = %u, f = %u, ", o->replicas, o->faults);
+	fprintf(file, "%u clients (%s), %u lcore%s\n", o->clients,
+	    o->rate > 0 ? "open loop" : "closed loop", c->lcores_count,
+	    c->lcores_count == 1 ? "" : "s");
 	fprintf(file, "  application %s, workload %s; requests %s, replies %s\n",
 	    options_app_name(o->app), options_workload_name(o->workload),
 	    auth_name(o->request_auth), auth_name(o->reply_auth));
@@ -104,6 +214,8 @@ report_print(const struct report *r, const struct cluster *c, FILE *file)
 		    "  of these    %lu wrong answers, %lu lost, %lu refused, rest unanswered\n",
 		    r->totals.wrong, r->totals.lost, r->totals.refused);
 	}
+	protocol_print(c, file);
+	crash_print(r, &c->control.crash, file);
 	if (c->control.interrupted)
 		fprintf(file, "  interrupted: figures are of the time until then\n");
 }

@@ -54,6 +54,11 @@ configuration(json_t *object, const struct report *r, const struct cluster *c)
 	set_number(object, "request_size", o->request_size);
 	set_number(object, "reply_size", o->reply_size);
 	set_number(object, "mtu", o->mtu);
+	set_number(object, "checkpoint_interval", o->checkpoint_interval);
+	set_real(object, "view_timeout_ms", (double)o->view_timeout_ns / 1e6);
+	set_bool(object, "watch_primary", o->watch_primary);
+	set_bool(object, "tentative", o->tentative);
+	set_bool(object, "read_only", o->reads);
 	set_real(object, "drop", o->drop);
 	set_number(object, "seed", o->seed);
 	set_text(object, "eal", r->eal_line);
@@ -119,9 +124,44 @@ nodes_array(const struct cluster *c)
 		counts_all(c, node, &rows);
 		for (uint32_t j = 0; j < rows.count; j++)
 			set_number(object, rows.list[j].name, rows.list[j].value);
+		struct figures shown;
+		counts_protocol(node, &shown);
+		json_t *protocol = json_object();
+		for (uint32_t j = 0; j < shown.count; j++)
+			set_number(protocol, shown.list[j].name, shown.list[j].value);
+		if (shown.count > 0)
+			json_object_set(object, "protocol", protocol);
+		json_decref(protocol);
 		json_array_append_new(array, object);
 	}
 	return array;
+}
+
+/* Times since the measured phase began. A time that never came is null. */
+static void
+set_time(json_t *object, const char *key, uint64_t at_ns, uint64_t from_ns, double unit_ns)
+{
+	json_t *value = at_ns == 0 ? json_null() : json_real((double)(at_ns - from_ns) / unit_ns);
+	json_object_set_new(object, key, value);
+}
+
+static json_t *
+crash_object(const struct report *r, const struct crash *k)
+{
+	json_t *object = json_object();
+	const struct recovery *back = &k->recovery;
+	set_number(object, "replica", k->victim);
+	set_time(object, "killed_s", k->killed_ns, k->begin_ns, 1e9);
+	set_real(object, "gap_ms", (double)(k->gap.to_ns - k->gap.from_ns) / 1e6);
+	set_real(object, "throughput_before", back->rate_before);
+	set_time(object, "recovered_ms", back->back ? back->back_ns : 0, k->killed_ns, 1e6);
+	set_number(object, "operations_lost", r->unanswered + r->totals.wrong + r->totals.lost);
+	set_number(object, "view_before", k->view_before);
+	set_number(object, "view_after", k->view_after);
+	set_time(object, "restarted_s", k->restarted_ns, k->begin_ns, 1e9);
+	set_time(object, "caught_up_ms", k->caught_up_ns, k->restarted_ns, 1e6);
+	set_bool(object, "caught_up", k->caught_up_ns != 0);
+	return object;
 }
 
 int
@@ -130,6 +170,8 @@ report_write_json(const struct report *r, const struct cluster *c, const char *p
 	json_t *object = json_object();
 	configuration(object, r, c);
 	figures(object, r, c);
+	if (c->control.crash.state != CRASH_WAITING)
+		json_object_set_new(object, "crash", crash_object(r, &c->control.crash));
 	json_object_set_new(object, "machine", machine_object(r));
 	json_object_set_new(object, "nodes", nodes_array(c));
 	errno = 0;

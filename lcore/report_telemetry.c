@@ -10,7 +10,8 @@ report_fill_info(void *self, struct telemetry_rows *rows)
 	const struct options *o = c->options;
 	telemetry_text(rows, o->mode->name, "protocol");
 	telemetry_number(rows, o->replicas, "n");
-	telemetry_number(rows, o->faults, "f");
+	if (!options_mode_single(o->mode))
+		telemetry_number(rows, o->faults, "f");
 	telemetry_number(rows, o->instances, "instances");
 	telemetry_number(rows, o->clients, "clients");
 	telemetry_number(rows, c->lcores_count, "lcores");
@@ -46,6 +47,12 @@ report_fill_stats(void *self, struct telemetry_rows *rows)
 		for (uint32_t j = 0; j < list.count; j++) {
 			telemetry_number(rows, list.list[j].value, "%s_%u/%s",
 			    node->is_replica ? "replica" : "client", number, list.list[j].name);
+		}
+		struct figures figures;
+		counts_protocol(node, &figures);
+		for (uint32_t j = 0; j < figures.count; j++) {
+			telemetry_number(rows, figures.list[j].value, "%s_%u/protocol/%s",
+			    node->is_replica ? "replica" : "client", number, figures.list[j].name);
 		}
 	}
 }

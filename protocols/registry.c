@@ -2,12 +2,14 @@
 /* See registry.h. */
 #include "protocols/registry.h"
 
+#include "protocols/pbft/pbft.h"
 #include "protocols/unreplicated/unreplicated.h"
 
 static const struct protocol protocols[] = {
     {"unreplicated", NULL, PROTOCOL_SINGLE, 0, 1, &unreplicated_replica, &unreplicated_client},
     {"unreplicated-signed", NULL, PROTOCOL_SINGLE | PROTOCOL_REPLIES_SIGNED, 0, 1,
 	&unreplicated_replica, &unreplicated_client},
+    {"pbft", NULL, 0, 3, 1, &pbft_replica, &pbft_client},
 };
 
 const struct protocol *

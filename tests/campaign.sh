@@ -7,26 +7,33 @@
 set -euo pipefail
 
 minutes=480
+seeds=
 cores=$(nproc)
 program=build/oskr-sim
 folder=campaign
 first=1
 chunk=200
 modes=
+presets="none loss crash byzantine twins all"
 slice=false
+slice_chunk=30
+slice_minutes=3
 
 usage()
 {
 	cat <<-END
 	Usage: tests/campaign.sh [OPTION]...
 
-	  --minutes N      how long (480)
+	  --minutes N      how long, at most (480)
+	  --seeds N        of each mode through each kind of fault, at most (no limit)
 	  --cores N        runs at the same time ($(nproc))
 	  --program PATH   the simulator (build/oskr-sim)
 	  --modes "A B"    modes to run (all of the simulator's)
+	  --presets "A B"  kinds of faults ($presets)
 	  --first K        from seed K on (1)
 	  --folder PATH    where logs and failures are kept (campaign)
-	  --slice          a few seconds of it, for tests/run.sh: fixed seeds
+	  --slice          a minute or so of it, for tests/run.sh: $slice_chunk seeds of each,
+	                   and of each protocol with all faults as many as --seeds says (1000)
 	  -h, --help       this text
 
 	Exit status: 0 no failure; 1 a failure, whose log is named; 2 usage.
@@ -36,6 +43,8 @@ usage()
 while (($# > 0)); do
 	case $1 in
 	--minutes) minutes=$2 && shift ;;
+	--seeds) seeds=$2 && shift ;;
+	--presets) presets=$2 && shift ;;
 	--cores) cores=$2 && shift ;;
 	--program) program=$2 && shift ;;
 	--modes) modes=$2 && shift ;;
@@ -54,42 +63,58 @@ fi
 if $slice; then
 	folder=$(mktemp -d)
 	trap 'rm -rf "$folder"' EXIT
-	chunk=30
+	chunk=$slice_chunk
+	minutes=$slice_minutes
 fi
 mkdir -p "$folder"
 rm -f "$folder"/*.log
 modes=${modes:-$("$program" --modes)}
-presets="none loss crash byzantine twins all"
+export DEADLINE=$((EPOCHSECONDS + minutes * 60))
 
-# One chunk of seeds of one mode through one kind of fault; its log tells the rest.
+# One chunk of seeds of one mode through one kind of fault; its log tells the rest. None begins
+# after the campaign's end: what is in the pipe before xargs is dropped then.
 run_chunk()
 {
 	local program=$1 folder=$2 mode=$3 preset=$4 from=$5 seeds=$6
 	local log=$folder/$mode.$preset.$from.log
+	((EPOCHSECONDS < DEADLINE)) || return 0
 	"$program" -m "$mode" --faults "$preset" --first "$from" --seeds "$seeds" --quiet \
 		>"$log" 2>&1 || echo "failed: $log" >&2
 }
 export -f run_chunk
 
+# Chunks of all modes and kinds of faults in turn, up to seed `last`.
 rounds()
 {
-	local from=$first mode preset
-	local end=$((SECONDS + minutes * 60))
-	while ((SECONDS < end)); do
+	local from=$first last=$1 mode preset count
+	while ((from <= last && EPOCHSECONDS < DEADLINE)); do
+		count=$((last - from + 1 < chunk ? last - from + 1 : chunk))
 		for mode in $modes; do
 			for preset in $presets; do
-				echo "$program $folder $mode $preset $from $chunk"
+				echo "$program $folder $mode $preset $from $count"
 			done
 		done
-		from=$((from + chunk))
-		if $slice; then
-			break
-		fi
+		from=$((from + count))
 	done
 }
 
-# xargs takes a line when a core is free, so the clock above is the campaign's.
-rounds | xargs -P "$cores" -L 1 bash -c 'run_chunk "$@"' chunk
+# A chunk of everything; then more seeds of the protocols, but not of the simulator's own.
+slice_rounds()
+{
+	local chunk_all=$chunk
+	rounds $((first + chunk_all - 1))
+	modes=${modes/quorum/}
+	presets=all
+	first=$((first + chunk_all))
+	chunk=50
+	rounds "${seeds:-1000}"
+}
+
+if $slice; then
+	slice_rounds
+else
+	rounds $((seeds ? first + seeds - 1 : 1 << 60))
+fi | xargs -P "$cores" -L 1 bash -c 'run_chunk "$@"' chunk
 
 # The table: sums of the logs' closing lines by mode and kind of fault.
 awk '

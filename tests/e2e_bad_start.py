@@ -13,6 +13,7 @@ import tempfile
 # DPDK's arguments of starts that would work.
 EAL = ["--no-huge", "--no-shconf", "-m", "64", "--no-pci", "--no-telemetry"]
 GOOD = ["-m", "unreplicated", "-d", "0.1"]
+PBFT = ["-m", "pbft", "-d", "1"]
 
 # (a word that the line must have, arguments). OUT stands for a file that must not appear.
 OURS = [
@@ -68,6 +69,26 @@ OURS = [
     ("/nonexistent/out", GOOD + ["--json", "/nonexistent/out"]),
     ("/nonexistent/out", GOOD + ["--hgrm", "/nonexistent/out"]),
     ("/nonexistent/out", GOOD + ["--json", "OUT", "--hgrm", "/nonexistent/out"]),
+    ("/nonexistent/out", GOOD + ["-w", "ycsb-a", "--history", "/nonexistent/out"]),
+    ("--app kv", GOOD + ["--history", "OUT"]),
+    ("--checkpoint-interval", PBFT + ["--checkpoint-interval", "0"]),
+    ("--checkpoint-interval", PBFT + ["--checkpoint-interval", "1025"]),
+    ("--window", PBFT + ["--checkpoint-interval", "7"]),
+    ("--view-timeout", PBFT + ["--view-timeout", "0"]),
+    ("--view-timeout", PBFT + ["--view-timeout", "soon"]),
+    ("--kill-leader-at", PBFT + ["--kill-leader-at", "0"]),
+    ("--seconds", PBFT + ["--kill-leader-at", "1"]),
+    ("--faults", PBFT + ["-f", "0", "--kill-leader-at", "0.5"]),
+    ("--kill-leader-at", PBFT + ["--restart-at", "0.5"]),
+    ("--restart-at", PBFT + ["--kill-leader-at", "0.5", "--restart-at", "0.5"]),
+    ("--restart-at", PBFT + ["--kill-leader-at", "0.5", "--restart-at", "2"]),
+    ("--kill-leader-at", GOOD + ["--kill-leader-at", "0.1"]),
+    ("--restart-at", GOOD + ["--restart-at", "0.1"]),
+    ("--tentative", GOOD + ["--tentative"]),
+    ("--read-only", GOOD + ["--read-only"]),
+    ("--watch-primary", GOOD + ["--watch-primary"]),
+    ("--view-timeout", GOOD + ["--view-timeout", "10"]),
+    ("--checkpoint-interval", GOOD + ["--checkpoint-interval", "64"]),
     ("--clients", GOOD + ["--json", "OUT", "-t", "0"]),
     # More than any memory there is: told before anything runs.
     ("memory", GOOD + ["--json", "OUT", "-w", "ycsb-a", "--records", "1000000",

@@ -20,7 +20,7 @@ import tempfile
 import time
 
 NO_HUGE = ["--no-huge", "--no-shconf", "-m", "512", "--no-pci"]
-MODES = ["unreplicated", "unreplicated-signed"]
+MODES = ["unreplicated", "unreplicated-signed", "pbft"]
 NOBODY = 65534
 TIMEOUT_S = 120
 SLOW = os.environ.get("ASAN_OPTIONS") is not None
@@ -74,6 +74,11 @@ def command(eal, ours, before=()):
 
 def run(ours, eal=(), before=(), seconds=0.3, target=folder):
     """Runs to the end and returns the JSON object."""
+    return run_shown(ours, eal, before, seconds, target)[0]
+
+
+def run_shown(ours, eal=(), before=(), seconds=0.3, target=folder):
+    """Runs to the end and returns the JSON object, and what was printed."""
     path = os.path.join(target or folder, "out.json")
     words = command(eal, ["-d", str(seconds), "--warm", "0.1", "--json", path] + ours, before)
     done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
@@ -85,7 +90,7 @@ def run(ours, eal=(), before=(), seconds=0.3, target=folder):
     need(result["errors"] == 0, f"{' '.join(words)}: {result['errors']} errors")
     need(result["operations"] > 0, f"{' '.join(words)}: no operations")
     need("throughput" in done.stdout, "no summary")
-    return result
+    return result, done.stdout + done.stderr
 
 
 def one_lcore():
@@ -184,6 +189,94 @@ def many_clients():
         need(result["clients"] == 10000, "not 10,000 clients")
 
 
+def memory_available_mib():
+    with open("/proc/meminfo", encoding="ascii") as file:
+        return int(re.search(r"MemAvailable:\s+(\d+)", file.read()).group(1)) >> 10
+
+
+def memory_as_needed():
+    # Packets of more than the 512 MiB that are asked for else: chosen so, not told too late.
+    if memory_available_mib() < 4096:
+        raise Skipped("less than 4 GiB of memory")
+    run(["-m", "unreplicated", "-t", "40000", "--mtu", "9216", "--rate", "20000"], seconds=1)
+
+
+def protocol_figures():
+    result, shown = run_shown(["-m", "pbft", "-t", "16"])
+    need("protocol    " in shown and "executed seq" in shown, f"no protocol's figures: {shown}")
+    replicas = [node for node in result["nodes"] if node["role"] == "replica"]
+    need(len(replicas) == 4, f"{len(replicas)} replicas")
+    for node in replicas:
+        need(node["protocol"]["executed_seq"] > 0, f"nothing executed: {node['protocol']}")
+    clients = [node for node in result["nodes"] if node["role"] == "client"]
+    need(all("executed_seq" not in node.get("protocol", {}) for node in clients),
+         "a client shows a replica's figures")
+    need("f = 1" in shown and "n = 4" in shown, "n and f are not shown")
+    result, shown = run_shown(["-m", "unreplicated"])
+    need("f = " not in shown and result["f"] == 0, "faults where nothing is replicated")
+
+
+def options_of_replication():
+    for extra in (["--tentative"], ["--read-only", "-w", "ycsb-b", "--records", "500"],
+                  ["--watch-primary"], ["--checkpoint-interval", "8"],
+                  ["--tentative", "--read-only", "-w", "ycsb-a", "--records", "500"]):
+        result = run(["-m", "pbft", "-t", "16", "--view-timeout", "1000"] + extra)
+        need(result["tentative"] == ("--tentative" in extra), "tentative")
+        need(result["read_only"] == ("--read-only" in extra), "read_only")
+        need(result["watch_primary"] == ("--watch-primary" in extra), "watch_primary")
+        need(result["view_timeout_ms"] == 1000, "view_timeout_ms")
+    need(result["checkpoint_interval"] == 128, "checkpoint_interval")
+
+
+# What a killed leader may cost: the view's timeout and a client's retry, and the machine's mood.
+VIEW_TIMEOUT_MS = 1000 if SLOW else 250
+GAP_MS_MAX = 8 * VIEW_TIMEOUT_MS
+
+
+def crash_of(ours, seconds):
+    """A run whose leader is killed: the JSON's object of that, and what was printed."""
+    extra = ["-t", "16", "--view-timeout", str(VIEW_TIMEOUT_MS)]
+    result, shown = run_shown(["-m", "pbft"] + extra + ours, seconds=seconds)
+    crash = result["crash"]
+    need(crash["replica"] == 0 and crash["view_before"] == 0, f"not the leader: {crash}")
+    need(crash["view_after"] > 0 and crash["operations_lost"] == 0, f"{crash}")
+    need(crash["gap_ms"] <= GAP_MS_MAX, f"no answer for {crash['gap_ms']} ms")
+    need(crash["gap_ms"] >= 1, f"a leader that nobody missed: {crash}")
+    need(crash["recovered_ms"] is not None, f"the throughput did not come back: {shown}")
+    need("replica 0, primary of view 0, is killed" in shown, f"no line of the kill: {shown}")
+    need("0 operations lost" in shown, f"not in the summary: {shown}")
+    need("leaves view 0" in shown and "enters view 1" in shown, f"no notes: {shown}")
+    need(result["nodes"][0]["drop_down"] > 0, "the dead replica's frames are not counted")
+    return crash, shown
+
+
+def killed_leader():
+    crash, shown = crash_of(["--kill-leader-at", "1"], 3)
+    need(crash["restarted_s"] is None and not crash["caught_up"], f"{crash}")
+    need(abs(crash["killed_s"] - 1) < 0.5, f"killed at {crash['killed_s']}")
+    need("restarted" not in shown, shown)
+
+
+def restarted_leader():
+    crash, shown = crash_of(["--kill-leader-at", "1", "--restart-at", "2"], 5)
+    need(abs(crash["restarted_s"] - 2) < 0.5, f"restarted at {crash['restarted_s']}")
+    need(crash["caught_up"] and crash["caught_up_ms"] >= 0, f"did not catch up: {shown}")
+    for text in ("replica 0 starts anew", "replica 0 has caught up", "has caught up with"):
+        need(text in shown, f"'{text}' is not shown: {shown}")
+
+
+def killed_leader_linearizable():
+    linear = os.path.join(os.path.dirname(program), "oskr-linear")
+    if not os.access(linear, os.X_OK):
+        raise Skipped("no oskr-linear beside the program")
+    path = os.path.join(folder, "history")
+    crash_of(["--kill-leader-at", "0.5", "--restart-at", "1.2", "-w", "ycsb-a", "--records", "200",
+              "--rate", "4000", "--history", path], 3)
+    done = subprocess.run([linear, path], capture_output=True, text=True, timeout=TIMEOUT_S,
+                          check=False)
+    need(done.returncode == 0, f"not linearizable: {done.stdout[-500:]}{done.stderr[-500:]}")
+
+
 def json_fields():
     result = run(["-m", "unreplicated-signed", "-t", "7"])
     missing = [field for field in FIELDS if field not in result]
@@ -209,8 +302,8 @@ def hgrm():
     need(percentiles == sorted(percentiles) and percentiles[-1] == 1, "percentiles")
 
 
-def start(seconds, extra=(), eal=()):
-    words = command(eal, ["-m", "unreplicated", "-d", str(seconds), "--warm", "0"] + list(extra))
+def start(seconds, extra=(), eal=(), mode="unreplicated"):
+    words = command(eal, ["-m", mode, "-d", str(seconds), "--warm", "0"] + list(extra))
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -263,9 +356,25 @@ def ask(connection, text):
     return json.loads(connection.recv(65536).decode())
 
 
+def ask_all(connection, command):
+    """All parts of an answer that may be too long for one."""
+    part = ask(connection, command)[command]
+    rows = dict(part)
+    while "next" in part:
+        asked = f"{command},{part['next']}"
+        part = ask(connection, asked)[command]
+        rows.update(part)
+    return rows
+
+
 def telemetry():
+    for mode in ("unreplicated", "pbft"):
+        telemetry_of(mode)
+
+
+def telemetry_of(mode):
     eal = NO_HUGE + ["-l", cpus(1)]
-    process = start(60, eal=eal)
+    process = start(60, eal=eal, mode=mode)
     try:
         wait_for_line(process, "ops/s")
         path = f"{runtime_folder()}/dpdk/oskr-e2e-{os.getpid()}/dpdk_telemetry.v2"
@@ -276,11 +385,16 @@ def telemetry():
             commands = ask(connection, "/")["/"]
             need("/oskr/info" in commands and "/oskr/stats" in commands, f"{commands}")
             info = ask(connection, "/oskr/info")["/oskr/info"]
-            need(info["protocol"] == "unreplicated" and info["clients"] == 64, f"{info}")
-            first = ask(connection, "/oskr/stats")["/oskr/stats"]
+            need(info["protocol"] == mode and info["clients"] == 64, f"{info}")
+            need(("f" in info) == (mode == "pbft"), f"{info}")
+            first = ask_all(connection, "/oskr/stats")
             time.sleep(0.2)
-            second = ask(connection, "/oskr/stats")["/oskr/stats"]
-        for name in ("client_0/completed", "replica_0/executed", "lcore_0/busy_cycles"):
+            second = ask_all(connection, "/oskr/stats")
+        growing = ["client_0/completed", "replica_0/executed", "lcore_0/busy_cycles"]
+        if mode == "pbft":
+            growing += ["replica_3/protocol/executed_seq", "replica_0/protocol/proposals"]
+            need("replica_1/transfer_begun" in first, "no counters of state transfer")
+        for name in growing:
             need(0 < first[name] < second[name], f"{name} does not grow")
         need("replica_0/drop_frame_short" in first, "no reasons for drops")
     finally:
@@ -311,8 +425,10 @@ def memory_is_constant():
 
 
 STORIES = [one_lcore, two_lcores, shared_lcores, own_choice, hugepages, ordinary_user,
-           authentication, echo, ycsb, lost_frames, open_loop, many_clients, json_fields, hgrm,
-           interrupted, interrupted_twice, telemetry, memory_is_constant]
+           authentication, echo, ycsb, lost_frames, open_loop, many_clients, memory_as_needed,
+           protocol_figures, options_of_replication, killed_leader, restarted_leader,
+           killed_leader_linearizable, json_fields, hgrm, interrupted, interrupted_twice,
+           telemetry, memory_is_constant]
 
 
 def main():

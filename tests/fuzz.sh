@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 build="build-fuzz"
-all=(assembler client cluster_file executor frame history keys message options replica segmenter)
+all=(assembler client cluster_file executor frame history keys message options pbft replica segmenter transfer)
 seconds=
 targets=()
 
@@ -86,7 +86,7 @@ fi
 # kernels draw at random; where the kernel lets us, they are not drawn.
 fixed_addresses=(setarch "$(uname -m)" --addr-no-randomize)
 "${fixed_addresses[@]}" true 2>/dev/null || fixed_addresses=()
-export ASAN_OPTIONS=detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1
+export ASAN_OPTIONS=detect_stack_use_after_return=0:quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1
 
 share=$((seconds / ${#targets[@]}))
 ((share > 0)) || share=1

@@ -112,6 +112,7 @@ envelope(uint64_t to, uint16_t client, uint8_t mark)
 	s.to = to;
 	s.client = client;
 	s.large = 0;
+	s.flags = 0;
 	return s;
 }
 
@@ -180,9 +181,34 @@ own_messages_come_back_in_the_next_burst(void)
 		CU_ASSERT_EQUAL(datagrams[i].size, MESSAGE_SIZE);
 		CU_ASSERT_EQUAL(datagrams[i].data[MESSAGE_SIZE - 1], i + 1);
 		CU_ASSERT_EQUAL((uintptr_t)datagrams[i].data % MESSAGE_ALIGNMENT, 0);
+		CU_ASSERT_TRUE(datagrams[i].own);
 	}
 	endpoint_release(endpoint);
 	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams, SHARD_BURST_MAX), 0);
+	endpoint_release(endpoint);
+	close_endpoint();
+}
+
+/* What was relayed is another's word, and what the network brings is nobody's. */
+static void
+only_what_was_sealed_here_is_our_own(void)
+{
+	open_endpoint(SELF);
+	struct send list[3] = {
+	    envelope(1u << SELF, 0, 1), envelope(1u << SELF, 0, 2), envelope(1u << SELF, 0, 3)};
+	list[1].flags = SEND_SEALED;
+	list[2].flags = SEND_DIGEST;
+	io.transmit(io.self, list, 3);
+	/* From the network: bytes that we sent ourselves, in the place of an own message. */
+	struct send again = envelope(1u << 0, 0, 4);
+	io.transmit(io.self, &again, 1);
+	wire.coming[wire.coming_count++] = wire.sent[--wire.sent_count];
+	memset(datagrams, 0xff, sizeof(datagrams));
+	CU_ASSERT_EQUAL(endpoint_receive(endpoint, datagrams, SHARD_BURST_MAX), 4);
+	for (uint32_t i = 0; i < 4; i++) {
+		CU_ASSERT_EQUAL(datagrams[i].data[MESSAGE_SIZE - 1], i + 1);
+		CU_ASSERT_EQUAL(datagrams[i].own, i == 0 || i == 2);
+	}
 	endpoint_release(endpoint);
 	close_endpoint();
 }
@@ -266,6 +292,7 @@ an_empty_pool_is_counted(void)
 	s->header->size = MESSAGE_SIZE;
 	s->to = REPLICA_BITS;
 	s->large = 0;
+	s->flags = 0;
 	io.transmit(io.self, s, 1);
 	CU_ASSERT_EQUAL(wire.sent_count, 1);
 	CU_ASSERT_EQUAL(receiver_of(wire.sent[0], 5), REPLICAS - 1);
@@ -316,6 +343,51 @@ misaligned_datagrams_are_moved(void)
 	CU_ASSERT_EQUAL(endpoint_counters(endpoint)->moved, 2 * (MESSAGE_ALIGNMENT - 1));
 	endpoint_release(endpoint);
 	close_endpoint();
+}
+
+/* Others read a shared frame: it stays as it is, and we get a copy, or count the loss. */
+static void
+shared_frames_are_copied(void)
+{
+	struct rte_mbuf *taken[POOL_COUNT];
+	for (uint32_t round = 0; round < 3; round++) {
+		open_endpoint(SELF);
+		struct rte_mbuf *m = frame_for_us(1);
+		uint8_t *data = rte_pktmbuf_mtod(m, uint8_t *);
+		uint32_t frame_size = m->data_len;
+		memmove(data + 3, data, frame_size);
+		m->data_off = (uint16_t)(m->data_off + 3);
+		uint8_t before[MESSAGE_SIZE + FRAME_HEADERS_SIZE];
+		memcpy(before, data + 3, frame_size);
+		/* Shared as the switch shares, or by a clone, as drivers may. */
+		struct rte_mbuf *other = m;
+		if (round == 1)
+			other = rte_pktmbuf_clone(m, pool);
+		else
+			rte_mbuf_refcnt_update(m, 1);
+		wire.coming[wire.coming_count++] = other;
+		uint32_t left = rte_mempool_avail_count(pool);
+		if (round == 2)
+			CU_ASSERT_EQUAL_FATAL(buffer_alloc(pool, taken, left), left);
+		uint32_t got = endpoint_receive(endpoint, datagrams, SHARD_BURST_MAX);
+		CU_ASSERT_EQUAL(got, round == 2 ? 0 : 1);
+		CU_ASSERT_EQUAL(endpoint_counters(endpoint)->rx_no_copy, round == 2);
+		CU_ASSERT_EQUAL(endpoint_counters(endpoint)->moved, got);
+		if (got == 1) {
+			CU_ASSERT_EQUAL((uintptr_t)datagrams[0].data % MESSAGE_ALIGNMENT, 0);
+			CU_ASSERT_EQUAL(datagrams[0].size, MESSAGE_SIZE);
+			CU_ASSERT_EQUAL(
+			    memcmp(datagrams[0].data, before + FRAME_HEADERS_SIZE, MESSAGE_SIZE),
+			    0);
+		}
+		CU_ASSERT_EQUAL(memcmp(data + 3, before, frame_size), 0);
+		endpoint_release(endpoint);
+		CU_ASSERT_EQUAL(rte_mbuf_refcnt_read(m), 1);
+		if (round == 2)
+			buffer_free(taken, left);
+		buffer_free(&m, 1);
+		close_endpoint();
+	}
 }
 
 /* Wrong frames between right ones: each counted by its reason, none handed on or lost. */
@@ -372,11 +444,13 @@ static const struct unit_story stories[] = {
     {"several replicas get copies", several_replicas_get_copies},
     {"one replica gets the envelope itself", one_replica_gets_the_envelope_itself},
     {"own messages come back in the next burst", own_messages_come_back_in_the_next_burst},
+    {"only what was sealed here is our own", only_what_was_sealed_here_is_our_own},
     {"own messages are bounded", own_messages_are_bounded},
     {"clients are found by slot", clients_are_found_by_slot},
     {"empty envelopes are given back", empty_envelopes_are_given_back},
     {"an empty pool is counted", an_empty_pool_is_counted},
     {"misaligned datagrams are moved", misaligned_datagrams_are_moved},
+    {"shared frames are copied", shared_frames_are_copied},
     {"wrong frames are counted", wrong_frames_are_counted},
     {"close gives all back", close_gives_all_back},
 };

@@ -259,7 +259,7 @@ story_full(void)
 	uint32_t wrong = 0;
 	for (uint32_t i = 0; i < f->claims.count; i++)
 		wrong += f->claims.holds[i] != (i % 4 == 0 || i / 4 % 2 == 0);
-	CU_ASSERT_EQUAL(f->claims.count, CLAIMS_MAX);
+	CU_ASSERT_EQUAL(f->claims.count, CLAIMS_MAX / 4 * 4);
 	CU_ASSERT_EQUAL(wrong, 0);
 	fixture_close(f);
 }

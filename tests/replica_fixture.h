@@ -272,7 +272,7 @@ node_open(struct world *w, uint16_t index)
 		    .assemblies_count = 16,
 		    .crypto_ops = &crypto_toy,
 		    .crypto = w->crypto.nodes[index],
-		    .io = {node, node_refill, node_transmit},
+		    .io = {.self = node, .refill = node_refill, .transmit = node_transmit},
 		},
 	    .executor = w->executor,
 	};
@@ -354,7 +354,7 @@ node_run(struct world *w, uint16_t index, const struct packet *packets, uint32_t
 	for (uint32_t i = 0; i < count; i++) {
 		if (packets[i].to != index)
 			continue;
-		list[used++] = (struct datagram){packets[i].data, packets[i].size};
+		list[used++] = (struct datagram){.data = packets[i].data, .size = packets[i].size};
 		if (used == SHARD_BURST_MAX) {
 			replica_run(&w->nodes[index].replica, w->now_ns, list, used);
 			used = 0;

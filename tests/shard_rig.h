@@ -35,7 +35,8 @@ struct command {
 	uint32_t claims_bad; /* of them, from the first on */
 	uint32_t optional;   /* all of them are */
 	uint32_t refused;    /* by screen(), after it has listed the claims */
-	uint32_t reserved[3];
+	uint32_t flags;	     /* of what it sends: enum send_flags */
+	uint32_t reserved[2];
 };
 static_assert(sizeof(struct command) % 8 == 0, "no padding");
 
@@ -47,6 +48,7 @@ struct step {
 	uint32_t body_size;
 	uint32_t holds_false;
 	bool body_right; /* what follows the command */
+	bool own;
 };
 
 struct fake_machine {
@@ -156,6 +158,7 @@ send_one(const struct fake_machine *f, struct outbox *out, const struct command 
 	}
 	struct send *s =
 	    command->to != 0 ? outbox_send(out, command->to) : outbox_send_client(out, 3);
+	s->flags = (uint8_t)command->flags;
 	uint8_t *body = outbox_write(out, s, &f->stamp, letter);
 	body_write(body, &next, letter->seq, letter->body_size);
 }
@@ -199,6 +202,7 @@ fake_step(void *self, const struct event *event, struct outbox *out)
 	struct command command = command_of(m);
 	step->seq = m->header->seq;
 	step->body_size = m->body_size;
+	step->own = m->own;
 	for (uint32_t i = (uint32_t)sizeof(command); i < m->body_size; i++)
 		step->body_right &= m->body[i] == pattern(m->header->seq, i);
 	for (uint32_t i = 0; i < command.claims; i++)
@@ -334,7 +338,7 @@ rig_open(uint32_t index, const struct rig_options *options)
 	    .large_count = OUTBOX_LARGE_MAX,
 	    .assemblies_count = 16,
 	    .crypto_ops = &fake_crypto,
-	    .io = {&rig->io, fake_refill, fake_transmit},
+	    .io = {.self = &rig->io, .refill = fake_refill, .transmit = fake_transmit},
 	    .drain = fake_drain,
 	    .screen = options->owner ? owner_screen : NULL,
 	    .step = options->owner ? owner_step : NULL,
@@ -388,7 +392,7 @@ burst_add(struct burst *b, const struct command *command, uint64_t seq)
 	    .seq = seq,
 	};
 	memcpy(h + 1, command, sizeof(*command));
-	b->list[b->count++] = (struct datagram){(const uint8_t *)h, h->size};
+	b->list[b->count++] = (struct datagram){.data = (const uint8_t *)h, .size = h->size};
 	return h;
 }
 

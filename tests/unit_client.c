@@ -130,7 +130,7 @@ rig_open(double rate)
 		    .protocol = &protocol,
 		    .envelope_size = ENVELOPE_SIZE,
 		    .crypto_ops = &no_crypto,
-		    .io = {&rig.io, fake_refill, fake_transmit},
+		    .io = {.self = &rig.io, .refill = fake_refill, .transmit = fake_transmit},
 		},
 	    .workload = &rig.workload.base,
 	    .rate = rate,
@@ -179,7 +179,7 @@ answer(uint32_t count, enum answer kind, uint64_t now_ns)
 			h->size = sizeof(*h) + 1;
 		if (kind == ANSWER_LOST)
 			h->size = sizeof(*h);
-		list[i] = (struct datagram){(const uint8_t *)h, h->size};
+		list[i] = (struct datagram){.data = (const uint8_t *)h, .size = h->size};
 	}
 	rig.io.frames_count -= count;
 	memmove(

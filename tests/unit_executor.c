@@ -203,6 +203,17 @@ what_is_not_authentic_is_skipped(void)
 	CU_ASSERT_FALSE(executor_recall(e, 33, 2, &found));
 	CU_ASSERT(executor_recall(e, 33, 1, &found));
 	CU_ASSERT_EQUAL(e->statistics.invalid, 2);
+	/* The next batch's bitmap begins with its own first request. */
+	b = batch_new();
+	for (uint16_t i = 0; i < 3; i++)
+		batch_add(&b, 50 + i, 9, &i, 2);
+	valid[0] = ~1ull;
+	valid[1] = 0;
+	begin(e, &b, valid);
+	CU_ASSERT_EQUAL_FATAL(executor_next(e, r, RESULTS), 2);
+	CU_ASSERT_EQUAL(r[0].client, 51);
+	CU_ASSERT_EQUAL(r[1].client, 52);
+	CU_ASSERT(executor_done(e));
 	executor_delete(e);
 }
 
@@ -317,6 +328,77 @@ replies_are_recalled(void)
 	CU_ASSERT_FALSE(executor_recall(e, UINT16_MAX, 1, &found));
 	CU_ASSERT(executor_recall(e, 3, 6, &found));
 	CU_ASSERT(is(&found, 3, 6, RESULT_STALE, ""));
+	executor_delete(e);
+}
+
+/* Replies that together are more than the ring holds: the older one is lost, and says so. */
+static void
+lost_reply_is_recalled_as_lost(void)
+{
+	enum { LARGE = 40 << 10 };
+	static uint8_t op[LARGE];
+	struct executor *e = executor_new("echo");
+	struct result r[RESULTS];
+	struct result found;
+	for (uint16_t client = 1; client <= 2; client++) {
+		struct batch b = batch_new();
+		batch_add(&b, client, 7, op, LARGE);
+		CU_ASSERT_EQUAL_FATAL(run(e, &b, r), 1);
+	}
+	CU_ASSERT(executor_recall(e, 2, 7, &found));
+	CU_ASSERT_EQUAL(found.flags, RESULT_DUPLICATE);
+	CU_ASSERT_EQUAL(found.size, LARGE);
+	CU_ASSERT(executor_recall(e, 1, 7, &found));
+	CU_ASSERT_EQUAL(found.flags, RESULT_DUPLICATE | RESULT_LOST);
+	CU_ASSERT_EQUAL(found.size, 0);
+	CU_ASSERT_PTR_NULL(found.data);
+	executor_delete(e);
+}
+
+/* What an observer was told. */
+struct seen {
+	uint64_t batches;  /* each position once, in order */
+	uint64_t position; /* of the last checkpoint */
+	uint8_t digest32[DIGEST_SIZE];
+};
+
+static void
+seen_batch(void *context, const struct executor_batch *batch)
+{
+	struct seen *seen = context;
+	CU_ASSERT_EQUAL(batch->position, seen->batches + 1);
+	seen->batches++;
+}
+
+static void
+seen_checkpoint(void *context, uint64_t position, const uint8_t *digest32)
+{
+	struct seen *seen = context;
+	seen->position = position;
+	memcpy(seen->digest32, digest32, DIGEST_SIZE);
+}
+
+static void
+observer_sees_batches_and_checkpoints(void)
+{
+	struct seen seen = {0};
+	const struct executor_observer observer = {&seen, seen_batch, seen_checkpoint};
+	struct executor *e = malloc(sizeof(*e));
+	struct executor_options o = options_of("echo");
+	struct result r[RESULTS];
+	uint8_t digest32[DIGEST_SIZE];
+	o.observer = &observer;
+	CU_ASSERT_EQUAL_FATAL(executor_open(e, &o), 0);
+	for (uint64_t i = 1; i <= 3; i++) {
+		struct batch b = batch_new();
+		batch_add(&b, 1, i, "op", 2);
+		run(e, &b, r);
+		CU_ASSERT_EQUAL(seen.batches, i);
+	}
+	CU_ASSERT_EQUAL(e->statistics.batches, 3);
+	executor_checkpoint(e, 3, digest32);
+	CU_ASSERT_EQUAL(seen.position, 3);
+	CU_ASSERT_EQUAL(memcmp(seen.digest32, digest32, DIGEST_SIZE), 0);
 	executor_delete(e);
 }
 
@@ -477,6 +559,8 @@ static const struct unit_story stories[] = {
     {"large batches come in slices", large_batches_come_in_slices},
     {"large replies fill slices", large_replies_fill_slices},
     {"replies are recalled", replies_are_recalled},
+    {"a lost reply is recalled as lost", lost_reply_is_recalled_as_lost},
+    {"an observer sees batches and checkpoints", observer_sees_batches_and_checkpoints},
     {"read-only leaves no trace", read_only_leaves_no_trace},
     {"rollback, then another history", rollback_then_another_history},
     {"sessions are in the digest", sessions_are_in_the_digest},

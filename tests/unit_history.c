@@ -8,7 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <stdalign.h>
+
+#include "engine/kv_op.h"
+#include "engine/recorder.h"
 #include "linear_rig.h"
+#include "tests/toy_digest.h"
 
 /* ---- The model and the file --------------------------------------------- */
 
@@ -331,7 +336,72 @@ million_operations_in_time(void)
 	CU_ASSERT(seconds < 60);
 }
 
+/* ---- The model and the store ------------------------------------------------- */
+
+enum { STORE_OPS = 20000, STORE_KEYS = 6, STORE_VALUE_MAX = 24, STORE_REPLY_SIZE = 4096 };
+
+static uint32_t
+store_op_draw(uint8_t *bytes, uint32_t room)
+{
+	static const enum kv_kind kinds[] = {KV_GET, KV_PUT, KV_APPEND, KV_CAS, KV_CAS, KV_DELETE};
+	static const char *const texts[] = {"", "a", "ab", "abc"};
+	char key[3] = {'k', (char)('0' + draw(STORE_KEYS)), 0};
+	const char *value = texts[draw(4)];
+	const char *expected = texts[draw(4)];
+	struct kv_op op = {
+	    .kind = kinds[draw(6)],
+	    .key = (const uint8_t *)key,
+	    .key_size = 2,
+	    .value = (const uint8_t *)value,
+	    .value_size = (uint32_t)strlen(value),
+	    .expected = (const uint8_t *)expected,
+	    .expected_size = (uint32_t)strlen(expected),
+	};
+	if (!kv_kind_has_value((uint8_t)op.kind))
+		op.value_size = 0;
+	if (op.kind != KV_CAS)
+		op.expected_size = 0;
+	return kv_op_encode(&op, bytes, room);
+}
+
+/* What the store answers is what the model of a history accepts, key by key. */
+static void
+the_model_is_the_store(void)
+{
+	static uint8_t reply[STORE_REPLY_SIZE];
+	static alignas(16) uint8_t self[APP_SELF_SIZE_MAX];
+	static struct state state;
+	struct history_value values[STORE_KEYS];
+	uint32_t told[HISTORY_STATUSES_COUNT] = {0};
+	uint8_t bytes[256];
+	const struct app_options options = {.memory_size = 1 << 20, .reply_size = 0};
+	const struct state_options o = {
+	    .size = app_kv.region_size(&options) + 1, .digester = {.burst = toy_digest_burst}};
+	CU_ASSERT_EQUAL_FATAL(state_open(&state, &o), 0);
+	CU_ASSERT_EQUAL_FATAL(app_kv.open(self, &options, &state), 0);
+	for (uint32_t i = 0; i < STORE_KEYS; i++)
+		values[i] = HISTORY_ABSENT;
+	random_state = 11;
+	for (uint32_t i = 0; i < STORE_OPS; i++) {
+		struct recorded r;
+		uint32_t size = store_op_draw(bytes, sizeof(bytes));
+		CU_ASSERT_TRUE_FATAL(recorded_from_op(&r, bytes, size));
+		uint32_t answer = app_kv.execute(self, bytes, size, reply, sizeof(reply));
+		CU_ASSERT_EQUAL(recorded_from_reply(&r, reply, answer), RECORDED_TOLD);
+		r.op.response_ns = r.op.invoke_ns;
+		CU_ASSERT(history_op_valid(&r.op));
+		struct history_value *value = &values[r.key[1] - '0'];
+		CU_ASSERT(history_accepts(&r.op, *value));
+		history_execute(&r.op, value);
+		told[r.op.status]++;
+	}
+	for (uint32_t i = HISTORY_OK; i < HISTORY_STATUSES_COUNT; i++)
+		CU_ASSERT(told[i] > 100);
+	state_close(&state);
+}
+
 static const struct unit_story stories[] = {
+    {"model: the store is like it", the_model_is_the_store},
     {"value: hash follows concatenation", value_joins_anywhere},
     {"sort: stable, by radix", sort_is_stable},
     {"history: refuses what is invalid or too much", history_refuses_too_much},

@@ -97,10 +97,6 @@ search_verdict(const struct history *h)
 	{                                                              \
 		HISTORY_CAS, v, e, HISTORY_MISMATCH, from, to, 0, NULL \
 	}
-#define CAS_NONE(e, v, from, to)                                        \
-	{                                                               \
-		HISTORY_CAS, v, e, HISTORY_NOT_FOUND, from, to, 0, NULL \
-	}
 #define LOST(kind, v, e, from)                                    \
 	{                                                         \
 		kind, v, e, HISTORY_UNKNOWN, from, NEVER, 0, NULL \
@@ -130,7 +126,7 @@ static const struct story stories_by_hand[] = {
     {"a lost put never took effect", LINEAR_PASS,
 	{PUT("a", 1, 2), LOST(HISTORY_PUT, "b", NULL, 3), GET("a", 4, 5)}},
     {"a lost delete took effect", LINEAR_PASS,
-	{PUT("a", 1, 2), LOST(HISTORY_DELETE, NULL, NULL, 3), CAS_NONE("a", "b", 4, 5)}},
+	{PUT("a", 1, 2), LOST(HISTORY_DELETE, NULL, NULL, 3), CAS_OTHER("a", "b", 4, 5)}},
     {"a lost cas took effect", LINEAR_PASS,
 	{PUT("a", 1, 2), LOST(HISTORY_CAS, "b", "a", 3), CAS("b", "c", 4, 5), GET("c", 6, 7)}},
     {"a lost append took effect", LINEAR_PASS,
@@ -139,6 +135,8 @@ static const struct story stories_by_hand[] = {
 	{LOST(HISTORY_GET, NULL, NULL, 1), PUT("a", 2, 3), GET("a", 4, 5)}},
     {"of two cas one wins", LINEAR_PASS,
 	{PUT("a", 1, 2), CAS("a", "b", 3, 6), CAS_OTHER("a", "c", 3, 6), GET("b", 7, 8)}},
+    {"cas: loses against nothing", LINEAR_PASS,
+	{CAS_OTHER("a", "b", 1, 2), PUT("a", 3, 4), DELETE(5, 6), CAS_OTHER("a", "b", 7, 8)}},
     {"equal values written twice", LINEAR_PASS,
 	{PUT("a", 1, 2), PUT("b", 3, 9), GET("a", 4, 5), PUT("a", 6, 20), GET("b", 10, 11),
 	    GET("a", 12, 13)}},
@@ -167,8 +165,7 @@ static const struct story stories_by_hand[] = {
     {"cas: wins against another value", LINEAR_VIOLATION, {PUT("a", 1, 2), CAS("b", "c", 3, 4)}},
     {"cas: loses against the same value", LINEAR_VIOLATION,
 	{PUT("a", 1, 2), CAS_OTHER("a", "c", 3, 4)}},
-    {"cas: found nothing where something is", LINEAR_VIOLATION,
-	{PUT("a", 1, 2), CAS_NONE("a", "c", 3, 4)}},
+    {"cas: wins against nothing", LINEAR_VIOLATION, {CAS("a", "c", 1, 2)}},
     {"cas: lost, but wrote", LINEAR_VIOLATION,
 	{PUT("a", 1, 2), CAS_OTHER("x", "c", 3, 4), GET("c", 5, 6)}},
     {"append: lost", LINEAR_VIOLATION,
@@ -261,7 +258,7 @@ text_execute(struct text_value *value, const struct line *line)
 	case HISTORY_CAS:
 		if (same)
 			strcpy(value->text, line->written);
-		return same ? HISTORY_OK : existed ? HISTORY_MISMATCH : HISTORY_NOT_FOUND;
+		return same ? HISTORY_OK : HISTORY_MISMATCH;
 	default:
 		return existed ? HISTORY_OK : HISTORY_NOT_FOUND;
 	}
@@ -337,7 +334,7 @@ change_line(struct line *line)
 	} else if (line->kind == HISTORY_DELETE) {
 		line->status = draw(2) == 0 ? HISTORY_OK : HISTORY_NOT_FOUND;
 	} else if (line->kind == HISTORY_CAS) {
-		line->status = (enum history_status)(HISTORY_OK + draw(3));
+		line->status = draw(2) == 0 ? HISTORY_OK : HISTORY_MISMATCH;
 	} else {
 		line->invoke_ns += 3;
 		line->response_ns += 3;

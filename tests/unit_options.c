@@ -98,6 +98,13 @@ defaults_are_as_the_help_says(void)
 	CU_ASSERT_EQUAL(o.batch_timeout_ns, 100000);
 	CU_ASSERT_FALSE(o.adaptive);
 	CU_ASSERT_EQUAL(o.window, 8);
+	CU_ASSERT_EQUAL(o.checkpoint_interval, 128);
+	CU_ASSERT_EQUAL(o.view_timeout_ns, 250000000);
+	CU_ASSERT_FALSE(o.watch_primary);
+	CU_ASSERT_FALSE(o.tentative);
+	CU_ASSERT_FALSE(o.reads);
+	CU_ASSERT_EQUAL(o.kill_leader_ns, 0);
+	CU_ASSERT_EQUAL(o.restart_ns, 0);
 	CU_ASSERT_EQUAL(o.profile, PROFILE_FAST);
 	CU_ASSERT_EQUAL(o.auth, AUTH_MAC);
 	CU_ASSERT_EQUAL(o.request_auth, AUTH_MAC);
@@ -177,6 +184,45 @@ everything_written_is_taken(void)
 	CU_ASSERT_EQUAL(o.reply_auth, AUTH_BATCH);
 	CU_ASSERT_TRUE(options_given(&o, OPTION_REPLY_AUTH));
 	CU_ASSERT_FALSE(options_given(&o, OPTION_AUTH));
+	command_close(&command);
+}
+
+static void
+replication_is_set(void)
+{
+	struct options o;
+	struct command command;
+	accept(&o, &command,
+	    "-m pbft --checkpoint-interval 64 --window 64 --view-timeout 1.5 --watch-primary "
+	    "--tentative --read-only -d 3 --kill-leader-at 0.1 --restart-at 2.999");
+	CU_ASSERT_EQUAL(o.checkpoint_interval, 64);
+	CU_ASSERT_EQUAL(o.view_timeout_ns, 1500000);
+	CU_ASSERT_TRUE(o.watch_primary);
+	CU_ASSERT_TRUE(o.tentative);
+	CU_ASSERT_TRUE(o.reads);
+	CU_ASSERT_EQUAL(o.kill_leader_ns, 100000000);
+	CU_ASSERT_EQUAL(o.restart_ns, 2999000000);
+	command_close(&command);
+	accept(&o, &command, "-m pbft --kill-leader-at 5");
+	CU_ASSERT_EQUAL(o.kill_leader_ns, 5000000000);
+	CU_ASSERT_EQUAL(o.restart_ns, 0);
+	command_close(&command);
+	/* Each flag is itself alone. */
+	static const char *const flags[] = {"-m pbft --watch-primary", "-m pbft --tentative",
+	    "-m pbft --read-only", "-m pbft --adaptive"};
+	for (uint32_t i = 0; i < 4; i++) {
+		accept(&o, &command, flags[i]);
+		CU_ASSERT_EQUAL(o.watch_primary, i == 0);
+		CU_ASSERT_EQUAL(o.tentative, i == 1);
+		CU_ASSERT_EQUAL(o.reads, i == 2);
+		CU_ASSERT_EQUAL(o.adaptive, i == 3);
+		command_close(&command);
+	}
+	/* Without replication: no faults are tolerated, and no checkpoints are taken. */
+	accept(&o, &command, "-m unreplicated -f 3 --window 64");
+	CU_ASSERT_EQUAL(o.faults, 0);
+	CU_ASSERT_EQUAL(o.replicas, 1);
+	CU_ASSERT_EQUAL(o.checkpoint_interval, 0);
 	command_close(&command);
 }
 
@@ -279,7 +325,7 @@ static const struct broken_line broken_lines[] = {
     {"--bogus=3", "unknown option '--bogus=3'", "try --help"},
     {"--batch=1 --config=x", "unknown option '--config=x'", "try --help"},
     {"--\x1b[31m", "unknown option '--?[31m'", "try --help"},
-    {"--re", "'--re' is ambiguous", "--replicas or --request-auth?"},
+    {"--re", "'--re' is ambiguous", "--replicas or --read-only?"},
     {"--record=1", "'--record=1' is ambiguous", "--records or --record-size?"},
     {"-m pbft extra", "unexpected argument 'extra'", "begin with a dash"},
     {"-m pbft -- -t", "unexpected argument '-t'", "try --help"},
@@ -303,6 +349,26 @@ static const struct broken_line broken_lines[] = {
     {"-m pbft --instances 0", "bad value '0' for --instances", "1..64"},
     {"-m pbft --instances 65", "bad value '65' for --instances", "1..64"},
     {"-m zyzzyva --instances 2", "--instances 2 does not fit mode zyzzyva", "give 1"},
+    /* replication, and faults made on purpose */
+    {"-m pbft --checkpoint-interval 0", "'0' for --checkpoint-interval", "1..1024"},
+    {"-m pbft --checkpoint-interval 1025", "'1025' for --checkpoint-interval", "1..1024"},
+    {"-m pbft --checkpoint-interval 7", "7 is less than --window 8", "give 8..1024"},
+    {"-m pbft --checkpoint-interval 8 --window 9", "8 is less than --window 9", "give 9..1024"},
+    {"-m pbft --view-timeout 0", "'0' for --view-timeout", "1..60000"},
+    {"-m pbft --view-timeout 60001", "'60001' for --view-timeout", "1..60000"},
+    {"-m pbft --kill-leader-at 0", "'0' for --kill-leader-at", "0.1..604800"},
+    {"-m pbft --kill-leader-at 10", "--kill-leader-at 10 is not before", "--seconds 10"},
+    {"-m pbft -f 0 --kill-leader-at 1", "--kill-leader-at needs --faults 1", "goes on"},
+    {"-m pbft --restart-at 1", "--restart-at needs --kill-leader-at", "nothing restarts"},
+    {"-m pbft --kill-leader-at 2 --restart-at 2", "--restart-at 2 is not after", "-at 2"},
+    {"-m pbft --kill-leader-at 2 --restart-at 10", "--restart-at 10 is not before", "10"},
+    {"-m unreplicated --kill-leader-at 1", "--kill-leader-at does nothing in mode unrep", "out"},
+    {"-m unreplicated --restart-at 1", "--restart-at does nothing in mode unrep", "leave it"},
+    {"-m unreplicated-signed --tentative", "--tentative does nothing in mode", "leave it out"},
+    {"-m unreplicated --read-only", "--read-only does nothing in mode unrep", "leave it out"},
+    {"-m unreplicated --view-timeout 9", "--view-timeout does nothing in mode", "leave it out"},
+    {"-m unreplicated --checkpoint-interval 9", "--checkpoint-interval does nothing", "out"},
+    {"-m unreplicated --watch-primary", "--watch-primary does nothing in mode", "leave it out"},
     /* numbers */
     {"-m pbft -t 12abc", "bad value '12abc' for --clients", "1..65535"},
     {"-m pbft -t 0", "bad value '0' for --clients", "1..65535"},
@@ -449,7 +515,7 @@ numbers_keep_to_their_range(void)
 		if (row->max < UINT64_MAX)
 			CU_ASSERT_FALSE(row_takes(row, row->max + 1));
 	}
-	CU_ASSERT_EQUAL(rows_count, 14);
+	CU_ASSERT_EQUAL(rows_count, 15);
 }
 
 static char *
@@ -609,6 +675,7 @@ static const struct unit_story stories[] = {
     {"numbers are read exactly or not at all", numbers_are_read_exactly_or_not_at_all},
     {"defaults are as the help says", defaults_are_as_the_help_says},
     {"everything written is taken", everything_written_is_taken},
+    {"replication is set", replication_is_set},
     {"authentication follows the profile", authentication_follows_the_profile},
     {"workload and application imply each other", workload_and_application_imply_each_other},
     {"broken lines are refused with option and fix", broken_lines_are_refused},

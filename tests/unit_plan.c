@@ -8,7 +8,18 @@
 #include "engine/batch.h"
 #include "tests/unit.h"
 
-static const struct protocol replicated = {.name = "replicated", .replicas_per_fault = 3};
+/* The largest message of the protocol's own, as a log of two intervals makes it. */
+static uint32_t
+log_size_max(const struct protocol_config *config)
+{
+	return 200 * 2 * config->checkpoint_interval;
+}
+
+static const struct machine logging = {.message_size_max = log_size_max};
+static const struct machine silent;
+static const struct protocol replicated = {
+    .name = "replicated", .replicas_per_fault = 3, .replica = &silent};
+static const struct protocol logs = {.name = "logs", .replicas_per_fault = 3, .replica = &logging};
 static const struct protocol single = {.name = "single", .flags = PROTOCOL_SINGLE};
 
 static const struct options usual = {
@@ -18,6 +29,8 @@ static const struct options usual = {
     .batch = 64,
     .batch_timeout_ns = 1000,
     .window = 8,
+    .checkpoint_interval = 128,
+    .view_timeout_ns = 250000000,
     .auth = AUTH_MAC,
     .request_auth = AUTH_MAC,
     .reply_auth = AUTH_MAC,
@@ -161,8 +174,11 @@ options_come_through(void)
 	o.adaptive = true;
 	o.faults = 2;
 	o.replicas = 7;
+	o.checkpoint_interval = 32;
 	struct plan plan = plan_of(&o, 100, 50);
 	const struct protocol_config *p = &plan.protocol;
+	CU_ASSERT_EQUAL(p->checkpoint_interval, 32);
+	CU_ASSERT_EQUAL(p->view_timeout_ns, 250000000);
 	CU_ASSERT_EQUAL(p->cluster, PLAN_CLUSTER);
 	CU_ASSERT_EQUAL(p->protocol, 3);
 	CU_ASSERT(p->batch_adaptive);
@@ -179,6 +195,51 @@ options_come_through(void)
 	CU_ASSERT_EQUAL(plan.executor.scope.protocol, 3);
 	CU_ASSERT_STRING_EQUAL(plan.executor.app->name, "echo");
 	CU_ASSERT_EQUAL(plan.executor.app_options.memory_size, 64u << 20);
+}
+
+/* Each switch alone, so that no two can be mixed up. */
+static void
+switches_come_through(void)
+{
+	for (uint32_t i = 0; i < 8; i++) {
+		struct options o = usual;
+		o.tentative = i & 1;
+		o.reads = i >> 1 & 1;
+		o.watch_primary = i >> 2 & 1;
+		struct plan plan = plan_of(&o, 100, 50);
+		CU_ASSERT_EQUAL(plan.protocol.tentative, i & 1);
+		CU_ASSERT_EQUAL(plan.protocol.reads, i >> 1 & 1);
+		CU_ASSERT_EQUAL(plan.protocol.watch_primary, i >> 2 & 1);
+		CU_ASSERT_FALSE(plan.protocol.restarted);
+	}
+}
+
+/* A longer interval: more history, and room for the messages that tell of a whole log. */
+static void
+intervals_have_their_history(void)
+{
+	static const uint32_t intervals[] = {8, 9, 128, LIMIT_CHECKPOINT_INTERVAL};
+	uint32_t marks_before = 0;
+	for (uint32_t i = 0; i < sizeof(intervals) / sizeof(intervals[0]); i++) {
+		struct options o = usual;
+		o.checkpoint_interval = intervals[i];
+		struct plan plan;
+		struct plan_input input = {&o, &logs, 0, 1, 8, 8};
+		plan_make(&plan, &input);
+		CU_ASSERT_EQUAL(plan.protocol.checkpoint_interval, intervals[i]);
+		CU_ASSERT(plan.executor.undo_count > 0);
+		CU_ASSERT(plan.executor.undo_count <= PLAN_UNDO_COUNT_MAX);
+		CU_ASSERT(plan.executor.marks_max >= 2 * intervals[i] + o.window);
+		CU_ASSERT(plan.executor.marks_max > marks_before);
+		CU_ASSERT(plan.message_size_max >= log_size_max(&plan.protocol));
+		marks_before = plan.executor.marks_max;
+	}
+	/* Not replicated: neither checkpoints nor history. */
+	struct options o = usual;
+	o.replicas = 1;
+	struct plan plan = plan_of(&o, 8, 8);
+	CU_ASSERT_EQUAL(plan.protocol.checkpoint_interval, 0);
+	CU_ASSERT_EQUAL(plan.executor.undo_count, 0);
 }
 
 /* Each slot belongs to one node, and the node's workload is told the same. */
@@ -239,6 +300,8 @@ static const struct unit_story stories[] = {
     {"extremes", extremes},
     {"proofs as asked", proofs_as_asked},
     {"options come through", options_come_through},
+    {"switches come through", switches_come_through},
+    {"intervals have their history", intervals_have_their_history},
     {"slots are shared out", slots_are_shared_out},
     {"shards of replicas and clients", shards_of_replicas_and_clients},
 };

@@ -274,6 +274,121 @@ the_oldest_sent_is_recycled_first(void)
 	node_close(&a);
 }
 
+/* Two take turns: the shorter one, though posted later, is through first, and goes first. */
+static void
+recycled_first_is_who_ended_first(void)
+{
+	struct node a;
+	struct datagram list[16];
+	node_default(&a, 1, false); /* 4 buffers */
+	uint16_t longer = a.out.large[0].large;
+	message_post(&a, 6 * SLICE, 1, 1);
+	uint16_t shorter = a.out.large[0].large;
+	message_post(&a, 2 * SLICE, 2, 1);
+	uint32_t count = pump_all(&a, list, 16);
+	segmenter_refill(a.segmenter, &a.out);
+	CU_ASSERT_EQUAL_FATAL(a.out.large_ready, 4);
+	CU_ASSERT_EQUAL(a.out.large[2].large, shorter);
+	CU_ASSERT_EQUAL(a.out.large[3].large, longer);
+	list_free(list, count);
+	node_close(&a);
+}
+
+/* One buffer, and a second message in it: what a peer was owed of the first is forgotten. */
+static void
+second_message_owes_nothing_of_the_first(void)
+{
+	struct node a;
+	struct segmenter_config out = segmenter_default();
+	struct assembler_config in = assembler_default();
+	struct datagram list[64];
+	struct datagram more[64];
+	const struct segment_range all = {0, 20};
+	const struct segment_range one = {3, 1};
+	out.buffers_count = 1;
+	node_open(&a, 1, &out, &in);
+	message_post(&a, 20 * SLICE, 1, 1 << 2 | 1 << 3);
+	uint32_t count = pump_all(&a, list, 64);
+	/* Replica 3 asks until its budget is spent, and replica 2 once, in vain. */
+	for (uint64_t ms = 1; drops(&a, SEGMENTER_DROP_EXHAUSTED) == 0; ms++) {
+		nack_give(&a, ms * MS, nack_make(&list[0], 3, &all, 1));
+		list_free(more, pump_all(&a, more, 64));
+	}
+	nack_give(&a, 50 * MS, nack_make(&list[0], 2, &all, 1));
+	CU_ASSERT(segmenter_pending(a.segmenter));
+	list_free(list, count);
+	segmenter_refill(a.segmenter, &a.out);
+	message_post(&a, 20 * SLICE, 2, 1 << 2 | 1 << 3);
+	count = pump_all(&a, list, 64);
+	CU_ASSERT_EQUAL_FATAL(count, 20);
+	nack_give(&a, 51 * MS, nack_make(&list[0], 3, &one, 1));
+	uint32_t n = pump_all(&a, more, 64);
+	CU_ASSERT_EQUAL_FATAL(n, 1);
+	CU_ASSERT_EQUAL(more[0].to, 1 << 3);
+	CU_ASSERT_EQUAL(memcmp(more[0].bytes, list[3].bytes, list[3].size), 0);
+	list_free(more, n);
+	list_free(list, count);
+	node_close(&a);
+}
+
+/* The bound is one a millisecond, whenever that begins, not one for ever or none. */
+static void
+storms_are_bounded_in_each_millisecond(void)
+{
+	struct node a;
+	struct datagram list[64];
+	struct datagram more[64];
+	const struct segment_range one = {0, 1};
+	static const struct {
+		uint64_t now_ns;
+		uint64_t admitted;
+	} storms[] = {
+	    {5 * MS, 8},
+	    {5 * MS + MS / 2, 8},
+	    {6 * MS - 1, 8},
+	    {6 * MS, 16},
+	    {6 * MS + MS / 2, 16},
+	    {9 * MS, 24},
+	};
+	node_default(&a, 1, false);
+	message_post(&a, 20 * SLICE, 1, 1 << 2);
+	uint32_t count = pump_all(&a, list, 64);
+	for (uint32_t i = 0; i < sizeof(storms) / sizeof(storms[0]); i++) {
+		for (uint32_t k = 0; k < 100; k++)
+			nack_give(&a, storms[i].now_ns, nack_make(&list[0], 2, &one, 1));
+		CU_ASSERT_EQUAL(segmenter_counters(a.segmenter)->nacks, storms[i].admitted);
+	}
+	list_free(more, pump_all(&a, more, 64));
+	list_free(list, count);
+	node_close(&a);
+}
+
+/* Who receives segments sorts them by these fields before the whole is there. */
+static void
+segments_say_whose_message_it_is(void)
+{
+	for (uint64_t to = 0; to <= 1; to++) {
+		struct node a;
+		struct datagram list[8];
+		node_default(&a, 2, false);
+		struct send send = message_take(&a, 4 * SLICE, 1);
+		send.header->sender = 2;
+		send.header->instance = 5;
+		send.to = to;
+		send.client = to == 0 ? SLOT : 0;
+		segmenter_post(a.segmenter, &send);
+		uint32_t count = pump_all(&a, list, 8);
+		CU_ASSERT_EQUAL(count, 4);
+		for (uint32_t i = 0; i < count; i++) {
+			const struct message m = parsed(&list[i]);
+			CU_ASSERT_EQUAL(m.header->sender, 2);
+			CU_ASSERT_EQUAL(m.header->instance, to == 0 ? SLOT : 5);
+		}
+		list_free(list, count);
+		node_close(&a);
+	}
+}
+
 static void
 posted_but_pumped_before_the_refill_is_kept(void)
 {
@@ -329,6 +444,10 @@ static const struct unit_story stories[] = {
     {"room and budget are respected", room_and_budget_are_respected},
     {"the oldest two take turns", the_oldest_two_take_turns},
     {"the oldest sent is recycled first", the_oldest_sent_is_recycled_first},
+    {"recycled first is who ended first", recycled_first_is_who_ended_first},
+    {"a second message owes nothing of the first", second_message_owes_nothing_of_the_first},
+    {"storms are bounded in each millisecond", storms_are_bounded_in_each_millisecond},
+    {"segments say whose message it is", segments_say_whose_message_it_is},
     {"posted, pumped before the refill: kept", posted_but_pumped_before_the_refill_is_kept},
     {"ids differ each time", ids_differ_each_time},
 };

@@ -8,9 +8,10 @@
 #include "tests/toy_digest.h"
 #include "tests/unit.h"
 
-enum { SLOTS = 100, RING_SIZE = 4096 };
+enum { SLOTS = 100, RING_SIZE = 4096, CELL_SIZE = 1024 };
 
 static const struct session_options options = {.slots_count = SLOTS, .ring_size = RING_SIZE};
+static const struct session_options cells = {.slots_count = SLOTS, .cell_size = CELL_SIZE};
 
 struct rig {
 	struct state state;
@@ -18,16 +19,22 @@ struct rig {
 };
 
 static void
-rig_open(struct rig *rig)
+rig_open_with(struct rig *rig, const struct session_options *how)
 {
 	struct state_options o = {
-	    .size = session_region_size(&options),
+	    .size = session_region_size(how),
 	    .undo_count = 100,
 	    .marks_max = 8,
 	    .digester = {.burst = toy_digest_burst},
 	};
 	CU_ASSERT_EQUAL_FATAL(state_open(&rig->state, &o), 0);
-	CU_ASSERT_EQUAL_FATAL(session_open(&rig->session, &options, &rig->state), 0);
+	CU_ASSERT_EQUAL_FATAL(session_open(&rig->session, how, &rig->state), 0);
+}
+
+static void
+rig_open(struct rig *rig)
+{
+	rig_open_with(rig, &options);
 }
 
 /* Executes as the executor would; the reply is `size` bytes of the timestamp's low byte. */
@@ -122,8 +129,13 @@ entry_depends_on_its_last_operation_only(void)
 {
 	struct rig rig;
 	rig_open(&rig);
+	request(&rig, 9, 1, 200); /* so that no position in the ring is 0 by chance */
 	request(&rig, 1, 1, 100);
 	request(&rig, 1, 2, 500);
+	CU_ASSERT_NOT_EQUAL(rig.session.entries[1].position, 0);
+	/* Nothing of the small reply is left beside the large one. */
+	for (uint32_t i = 0; i < SESSION_INLINE_SIZE; i++)
+		CU_ASSERT_EQUAL(rig.session.entries[1].reply[i], 0);
 	request(&rig, 1, 3, 0);
 	request(&rig, 2, 3, 0);
 	request(&rig, 3, 1, 100);
@@ -189,6 +201,47 @@ eviction_at_random_never_gives_wrong_bytes(void)
 	state_close(&rig.state);
 }
 
+/* A cell of each slot's own: nobody's reply displaces another's. */
+static void
+cells_keep_each_slots_last_reply(void)
+{
+	struct rig rig;
+	rig_open_with(&rig, &cells);
+	request(&rig, 0, 1, CELL_SIZE - 1);
+	for (uint64_t timestamp = 1; timestamp <= 3; timestamp++) {
+		for (uint16_t slot = 1; slot < SLOTS; slot++) {
+			uint32_t size = slot % 3 == 0 ? CELL_SIZE : 105 + slot;
+			request(&rig, slot, 100 * timestamp + slot, size);
+		}
+		for (uint16_t slot = 1; slot < SLOTS; slot++) {
+			uint32_t size = slot % 3 == 0 ? CELL_SIZE : 105 + slot;
+			CU_ASSERT(recalled(&rig, slot, 100 * timestamp + slot, size));
+		}
+	}
+	/* Everybody else has written several times what all cells hold. */
+	CU_ASSERT(recalled(&rig, 0, 1, CELL_SIZE - 1));
+	state_close(&rig.state);
+}
+
+/* What lies in a cell is part of the state: its digest changes, and a rollback restores it. */
+static void
+rollback_takes_cells_back(void)
+{
+	struct rig rig;
+	uint8_t before32[DIGEST_SIZE];
+	uint8_t after32[DIGEST_SIZE];
+	rig_open_with(&rig, &cells);
+	request(&rig, 40, 7, CELL_SIZE);
+	state_checkpoint(&rig.state, 1, before32);
+	request(&rig, 40, 8, CELL_SIZE);
+	CU_ASSERT(recalled(&rig, 40, 8, CELL_SIZE));
+	CU_ASSERT(state_rollback(&rig.state, 1));
+	CU_ASSERT(recalled(&rig, 40, 7, CELL_SIZE));
+	state_checkpoint(&rig.state, 2, after32);
+	CU_ASSERT_EQUAL(memcmp(before32, after32, DIGEST_SIZE), 0);
+	state_close(&rig.state);
+}
+
 static void
 rollback_takes_sessions_back(void)
 {
@@ -216,6 +269,8 @@ static const struct unit_story stories[] = {
     {"an entry depends on its last operation", entry_depends_on_its_last_operation_only},
     {"large replies are evicted in order", large_replies_are_evicted_in_order},
     {"eviction at random", eviction_at_random_never_gives_wrong_bytes},
+    {"cells keep each slot's last reply", cells_keep_each_slots_last_reply},
+    {"rollback takes cells back", rollback_takes_cells_back},
     {"rollback takes sessions back", rollback_takes_sessions_back},
 };
 

@@ -305,7 +305,7 @@ carry(struct rig *from, struct rig *to, uint64_t mask, uint64_t now_ns, uint32_t
 		struct fake_frame *frame = &from->io.frames[i];
 		if ((frame->to & mask) == 0 || i == lost)
 			continue;
-		b.list[b.count++] = (struct datagram){frame->data, frame->size};
+		b.list[b.count++] = (struct datagram){.data = frame->data, .size = frame->size};
 		frame->data = NULL;
 		if (b.count == SHARD_BURST_MAX)
 			burst_run(to, &b, now_ns);
@@ -427,6 +427,84 @@ loops_hold_still(void)
 	rig_close(rig);
 }
 
+/* A message is our own where the io or the shard itself looped it, whatever its bytes are. */
+static void
+no_byte_makes_a_message_our_own(void)
+{
+	struct rig *rig = rig_open_replica();
+	struct burst b = {0};
+	/* Our sender's number, our instance, proofs of each kind: as we would send it. */
+	for (uint64_t seq = 1; seq <= 6; seq++) {
+		struct message_header *h = burst_add(&b, &(struct command){0}, seq);
+		h->sender = rig->shard->stamp.sender;
+		h->proof = seq == 4 ? PROOF_MAC : PROOF_NONE;
+		b.list[b.count - 1].own = seq % 3 == 0;
+	}
+	burst_run(rig, &b, 0);
+	CU_ASSERT_EQUAL_FATAL(rig->steps_count, 6);
+	for (uint32_t i = 0; i < 6; i++)
+		CU_ASSERT_EQUAL(rig->steps[i].own, (i + 1) % 3 == 0);
+	rig_close(rig);
+}
+
+/* Each byte of the header and behind it, with each value: none is read as `own`. */
+static void
+own_is_not_on_the_wire(void)
+{
+	_Alignas(8) uint8_t bytes[sizeof(struct message_header) + 2 * MAC_SIZE];
+	struct message_scope scope = {.cluster = CLUSTER, .replicas_count = REPLICAS};
+	uint32_t parsed = 0;
+	for (uint32_t at = 0; at < sizeof(bytes); at++) {
+		for (uint32_t value = 0; value < 256; value++) {
+			memset(bytes, 0xff, sizeof(bytes));
+			*(struct message_header *)(void *)bytes = (struct message_header){
+			    .size = sizeof(bytes),
+			    .cluster = CLUSTER,
+			    .type = MESSAGE_PROTOCOL,
+			    .version = MESSAGE_VERSION,
+			};
+			bytes[at] = (uint8_t)value;
+			struct message m;
+			memset(&m, 0xff, sizeof(m));
+			if (message_parse(&scope, bytes, sizeof(bytes), &m) != PARSE_OK)
+				continue;
+			parsed++;
+			CU_ASSERT_FALSE(m.own);
+		}
+	}
+	CU_ASSERT(parsed > 10000);
+}
+
+/* Large ones: sealed here they are our own; relayed, or come in segments, they are not. */
+static void
+large_messages_of_our_own(void)
+{
+	struct rig *a = rig_open_large(0);
+	struct rig *b = rig_open_large(1);
+	struct burst burst = {0};
+	struct command sealed = {.to = 3, .large_size = 5000};
+	struct command relayed = {.to = 3, .large_size = 6000, .flags = SEND_SEALED};
+	burst_add(&burst, &sealed, 7);
+	burst_add(&burst, &relayed, 17);
+	burst_run(a, &burst, 5);
+	burst_run(a, &burst, 5);
+	CU_ASSERT_EQUAL_FATAL(a->steps_count, 4);
+	CU_ASSERT_FALSE(a->steps[0].own);
+	CU_ASSERT_EQUAL(a->steps[2].body_size, 5000);
+	CU_ASSERT_TRUE(a->steps[2].own);
+	CU_ASSERT_EQUAL(a->steps[3].body_size, 6000);
+	CU_ASSERT_FALSE(a->steps[3].own);
+	settle(a, 5);
+	for (uint32_t i = 0; i < a->io.frames_count; i++)
+		((struct message_header *)(void *)a->io.frames[i].data)->sender = 1;
+	carry(a, b, 2, 5, UINT32_MAX);
+	CU_ASSERT_EQUAL(b->steps_count, 2);
+	for (uint32_t i = 0; i < b->steps_count; i++)
+		CU_ASSERT_FALSE(b->steps[i].own);
+	rig_close(a);
+	rig_close(b);
+}
+
 static void
 loops_are_bounded(void)
 {
@@ -516,6 +594,9 @@ static const struct unit_story stories[] = {
     {"a lost segment is repaired", a_lost_segment_is_repaired},
     {"large to oneself and others", large_to_oneself_and_others},
     {"loops hold still", loops_hold_still},
+    {"no byte makes a message our own", no_byte_makes_a_message_our_own},
+    {"own is not on the wire", own_is_not_on_the_wire},
+    {"large messages of our own", large_messages_of_our_own},
     {"loops are bounded", loops_are_bounded},
     {"no large buffer, no step", no_large_buffer_no_step},
     {"what was assembled is judged", what_was_assembled_is_judged},

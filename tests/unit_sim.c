@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "tests/sim/quorum.h"
+#include "tests/sim/scenario.h"
 #include "tests/sim/shrink.h"
 #include "tests/sim/sim_modes.h"
 
@@ -140,7 +141,7 @@ a_schedule_survives_its_file(void)
 			const struct fault *b = &drawn.list[i];
 			CU_ASSERT(a->kind == b->kind && a->start_ns == b->start_ns &&
 				  a->end_ns == b->end_ns && a->from == b->from && a->to == b->to &&
-				  a->amount == b->amount);
+				  a->amount == b->amount && a->type == b->type);
 		}
 	}
 	CU_ASSERT_EQUAL(
@@ -292,6 +293,122 @@ single_messages_can_be_struck(void)
 	schedule_free(&s);
 }
 
+/* ---- Promises ---------------------------------------------------------------------- */
+
+static void
+a_promise_is_kept_once_given(void)
+{
+	struct votes v = {0};
+	struct random r;
+	random_init(&r, 9, 0);
+	for (uint64_t i = 0; i < QUEUE_COUNT; i++)
+		CU_ASSERT_TRUE(votes_add(&v, random_mix(i), i));
+	for (uint64_t i = 0; i < QUEUE_COUNT; i++) {
+		CU_ASSERT_TRUE(votes_add(&v, random_mix(i), i));
+		CU_ASSERT_FALSE(votes_add(&v, random_mix(i), i + 1));
+	}
+	CU_ASSERT_EQUAL(v.count, QUEUE_COUNT);
+	votes_free(&v);
+}
+
+/* ---- Scenarios ----------------------------------------------------------------------- */
+
+static uint64_t last_seq;
+
+static bool
+notes_the_seq(struct sim *sim, const struct message_header *header, uint16_t to)
+{
+	(void)sim;
+	(void)to;
+	last_seq = header->seq;
+	return true;
+}
+
+static const char *
+never_content(struct sim *sim)
+{
+	(void)sim;
+	return "not what was expected";
+}
+
+static const char *
+twelve_copies_and_a_crash(struct sim *sim)
+{
+	return sim->report->faults[FAULT_CRASH] == 1 ? NULL : "no crash, or several";
+}
+
+static void
+rules_act_where_they_should(void)
+{
+	struct sim_report report;
+	static const struct scenario s = {
+	    .id = "rules",
+	    .mode = "quorum",
+	    .rules =
+		{
+		    {.type = QUORUM_PROPOSE,
+			.to = 1 << 1,
+			.seq = SCENARIO_IS(5),
+			.act = SCENARIO_DUPLICATE,
+			.amount = 12},
+		    {.type = QUORUM_ACK,
+			.after = 1,
+			.times = 1,
+			.act = SCENARIO_FAULT,
+			.fault = {.kind = FAULT_CRASH, .from = 1 << 2, .end_ns = 20 * MS}},
+		    {.type = QUORUM_PROPOSE,
+			.nth = 10,
+			.times = 3,
+			.act = SCENARIO_HOLD,
+			.amount = 4},
+		    {.at_ns = 500 * (uint64_t)MS},
+		    {.type = QUORUM_COMMIT,
+			.after = 4,
+			.times = 1,
+			.like = notes_the_seq,
+			.act = SCENARIO_DROP},
+		},
+	    .expect = twelve_copies_and_a_crash,
+	};
+	last_seq = 0;
+	scenario_run(&s, 1, NULL, &report);
+	CU_ASSERT_FALSE(report.failed);
+	if (report.failed)
+		printf("\n  %s\n", report.violation);
+	CU_ASSERT(last_seq > 5);
+	uint64_t hash = report.hash;
+	scenario_run(&s, 1, NULL, &report);
+	CU_ASSERT_EQUAL(report.hash, hash);
+}
+
+static void
+scenarios_fail_when_they_should(void)
+{
+	struct sim_report report;
+	struct scenario s = {.id = "fails", .mode = "quorum", .expect = never_content};
+	scenario_run(&s, 1, NULL, &report);
+	CU_ASSERT_TRUE(report.failed);
+	CU_ASSERT_STRING_EQUAL(report.violation, "scenario: not what was expected");
+	s.expect = NULL;
+	scenario_run(&s, 1, NULL, &report);
+	CU_ASSERT_FALSE(report.failed);
+	/* A rule that never acts. */
+	s.rules[0] = (struct scenario_rule){.type = QUORUM_PROPOSE, .seq = SCENARIO_IS(100000)};
+	scenario_run(&s, 1, NULL, &report);
+	CU_ASSERT_STRING_EQUAL(report.violation, "scenario: rule 1 had no occasion");
+	s.rules[0].optional = true;
+	scenario_run(&s, 1, NULL, &report);
+	CU_ASSERT_FALSE(report.failed);
+	/* Nobody hears the proposer for ever: nothing is answered. */
+	s.rules[0] = (struct scenario_rule){.from = 1 << 0, .act = SCENARIO_DROP, .lasting = true};
+	scenario_run(&s, 1, NULL, &report);
+	CU_ASSERT_TRUE(report.failed);
+	CU_ASSERT_NSTRING_EQUAL(report.violation, "liveness", 8);
+	s.mode = "no such mode";
+	scenario_run(&s, 1, NULL, &report);
+	CU_ASSERT_TRUE(report.failed);
+}
+
 /* ---- The tester tested ------------------------------------------------------------- */
 
 /* Runs until a seed breaks a promise in the given words; 0: none did. */
@@ -369,6 +486,9 @@ static const struct unit_story stories[] = {
     {"unreplicated survives 1000 lossy seeds", unreplicated_survives_a_thousand_lossy_seeds},
     {"real crypto finds nothing different", real_crypto_finds_nothing_different},
     {"single messages can be struck", single_messages_can_be_struck},
+    {"a promise is kept, once given", a_promise_is_kept_once_given},
+    {"rules act where they should", rules_act_where_they_should},
+    {"scenarios fail when they should", scenarios_fail_when_they_should},
     {"lies break what is not made for them", lies_break_what_is_not_made_for_them},
     {"a failure is cut down to what it needs", a_failure_is_cut_down_to_what_it_needs},
 };

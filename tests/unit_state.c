@@ -320,6 +320,31 @@ marks_and_rollbacks_at_random(void)
 }
 
 /* The tree goes back too: pages of before the mark, clean at the checkpoint, are stale again. */
+/* The interval that a rollback goes back to is open again: the first write copies, and no other. */
+static void
+rollback_opens_its_interval_again(void)
+{
+	struct state s;
+	open_state(&s, &options);
+	for (uint64_t seq = 1; seq <= 3; seq++) {
+		state_mark(&s, seq);
+		set(&s, 0, (uint8_t)seq);
+	}
+	CU_ASSERT(state_rollback(&s, 1));
+	uint64_t copied = s.statistics.blocks_copied;
+	uint64_t dirtied = s.statistics.pages_dirtied;
+	for (uint8_t i = 1; i < 10; i++) {
+		set(&s, 5 * STATE_PAGE_SIZE, i);
+		set(&s, 0, i);
+	}
+	CU_ASSERT_EQUAL(s.statistics.blocks_copied - copied, 2);
+	CU_ASSERT_EQUAL(s.statistics.pages_dirtied - dirtied, 2);
+	CU_ASSERT(state_rollback(&s, 1));
+	CU_ASSERT_EQUAL(s.base[0], 0);
+	CU_ASSERT_EQUAL(s.base[5 * STATE_PAGE_SIZE], 0);
+	state_close(&s);
+}
+
 static void
 rollback_before_a_checkpoint_makes_its_tree_stale(void)
 {
@@ -457,7 +482,9 @@ fetch(struct state *to, struct state *from, uint64_t seq, uint64_t *seed)
 				continue;
 			memcpy(bytes, block, sizeof(bytes));
 			bytes[toy_below(seed, STATE_PAGE_SIZE)] ^= 1;
+			uint64_t wrong = to->statistics.blocks_wrong;
 			CU_ASSERT_EQUAL(state_transfer_install(to, &wanted[i], bytes), STATE_WRONG);
+			CU_ASSERT_EQUAL(to->statistics.blocks_wrong, wrong + 1);
 			CU_ASSERT_EQUAL(
 			    state_transfer_install(to, &wanted[i], block), STATE_INSTALLED);
 			CU_ASSERT_EQUAL(
@@ -585,6 +612,7 @@ static const struct unit_story stories[] = {
     {"the root is of the content alone", root_is_of_the_content_alone},
     {"regions of every shape have roots", small_regions_have_roots},
     {"marks and rollbacks at random", marks_and_rollbacks_at_random},
+    {"a rollback opens its interval again", rollback_opens_its_interval_again},
     {"rollback before a checkpoint", rollback_before_a_checkpoint_makes_its_tree_stale},
     {"unknown marks are refused", unknown_marks_are_refused},
     {"history off copies nothing", history_off_copies_nothing},

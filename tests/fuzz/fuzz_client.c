@@ -94,10 +94,8 @@ raw(void)
 	uint8_t *bytes = (uint8_t *)memory;
 	struct message_header *header = (struct message_header *)(void *)bytes;
 	uint32_t size = fuzz_raw(&node, bytes);
-	uint32_t proof = header->proof <= PROOF_MERKLE ? fuzz_proof_room(header->proof) : 0;
-	bool kind = proof_size(header->proof, 1) != UINT32_MAX && header->proof <= PROOF_MERKLE;
-	if (kind && !outsider && header->size == size && size + proof <= FUZZ_MESSAGE_MAX) {
-		header->size += proof;
+	if (!outsider && fuzz_raw_sealable(header, size)) {
+		header->size += fuzz_proof_room(header->proof);
 		fuzz_seal(&node, FUZZ_REPLICA, header, header->instance % FUZZ_SLOTS);
 		size = header->size;
 	}
@@ -130,7 +128,7 @@ run(void)
 			raw();
 			break;
 		case 4:
-			fuzz_replay(&node);
+			fuzz_replay(&node, !outsider);
 			break;
 		case 5:
 			client_phase_set(&client, (enum client_phase)(how >> 3 & 3), node.now_ns);
@@ -203,7 +201,7 @@ open_client(void)
 		    .assemblies_count = 8,
 		    .crypto_ops = &crypto_toy,
 		    .crypto = node.nodes[FUZZ_HONEST],
-		    .io = {&node, fuzz_refill, fuzz_transmit},
+		    .io = {.self = &node, .refill = fuzz_refill, .transmit = fuzz_transmit},
 		},
 	    .workload = workload_of(how),
 	    .rate = more & 2 ? 1e6 : 0,

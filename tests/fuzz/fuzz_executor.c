@@ -9,7 +9,6 @@
  */
 #include "engine/executor.h"
 #include "engine/kv_op.h"
-#include "engine/random.h"
 #include "fuzz.h"
 #include "tests/toy_digest.h"
 
@@ -25,7 +24,7 @@ enum {
 /* What was known of the state at a position when it was named. */
 struct name {
 	uint64_t position;
-	uint64_t hash;
+	uint8_t *content; /* of the region */
 };
 
 struct world {
@@ -39,18 +38,20 @@ struct world {
 
 static const struct message_scope scope = {.cluster = 7, .replicas_count = 4, .protocol = 2};
 
-static uint64_t
-state_hash(const struct executor *e)
+/* The whole region as it is now, in `copy`; memory is taken with the first. */
+static void
+content_keep(const struct executor *e, uint8_t **copy)
 {
-	uint64_t hash = 0;
-	const struct state *s = &e->state;
-	for (uint64_t at = 0; at < s->size; at += sizeof(uint64_t)) {
-		uint64_t word;
-		memcpy(&word, s->base + at, sizeof(word));
-		hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
-		hash ^= hash >> 32;
-	}
-	return hash;
+	if (*copy == NULL)
+		*copy = malloc(e->state.size);
+	check(*copy != NULL);
+	memcpy(*copy, e->state.base, e->state.size);
+}
+
+static bool
+content_is(const struct executor *e, const uint8_t *copy)
+{
+	return memcmp(copy, e->state.base, e->state.size) == 0;
 }
 
 /* Writes an operation to `op`; returns its size. */
@@ -174,11 +175,13 @@ static void
 name_add(struct world *w)
 {
 	uint64_t position = executor_position(&w->executor);
-	uint64_t hash = state_hash(&w->executor);
-	if (w->names_count > 0 && w->names[w->names_count - 1].position == position)
-		check(w->names[w->names_count - 1].hash == hash);
-	else if (w->names_count < NAMES_MAX)
-		w->names[w->names_count++] = (struct name){position, hash};
+	if (w->names_count > 0 && w->names[w->names_count - 1].position == position) {
+		check(content_is(&w->executor, w->names[w->names_count - 1].content));
+	} else if (w->names_count < NAMES_MAX) {
+		struct name *name = &w->names[w->names_count++];
+		name->position = position;
+		content_keep(&w->executor, &name->content);
+	}
 }
 
 static void
@@ -210,7 +213,7 @@ rollback(struct world *w)
 		if (w->names[i].position != position)
 			continue;
 		known = true;
-		check(w->names[i].hash == state_hash(&w->executor));
+		check(content_is(&w->executor, w->names[i].content));
 	}
 	check(known);
 	while (w->names_count > 0 && w->names[w->names_count - 1].position > position)
@@ -224,12 +227,13 @@ read_only(struct world *w)
 	uint32_t size = op_make(w, op);
 	uint8_t *copy = fuzz_copy(op, size);
 	struct result result = {0};
-	uint64_t hash = state_hash(&w->executor);
+	static uint8_t *before;
+	content_keep(&w->executor, &before);
 	enum executor_read read = executor_execute_read_only(&w->executor, copy, size, &result);
 	check(read != EXECUTOR_READ_BUSY);
 	if (read == EXECUTOR_READ_DONE)
 		result_check(&result);
-	check(hash == state_hash(&w->executor));
+	check(content_is(&w->executor, before));
 	free(copy);
 }
 

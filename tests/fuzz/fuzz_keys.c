@@ -5,8 +5,9 @@
  * PEM's armour first (so that the fuzzer need not find base64 by itself). A
  * refusal leaves no key behind; what is accepted is a key that works.
  */
-#include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "crypto/ecdsa.h"
@@ -15,24 +16,17 @@
 
 enum { FILE_SIZE_MAX = 20000 };
 
-static const char path_template[] = "/tmp/oskr-fuzz-keys-XXXXXX";
-static char path[sizeof(path_template)];
+static char path[64];
 static int file = -1;
 
-static void
-file_remove(void)
-{
-	unlink(path);
-}
-
-/* One file for all inputs, closed to others as a private key's must be. */
+/* One file in memory for all inputs, closed to others as a private key's must be. */
 static void
 file_open(void)
 {
-	memcpy(path, path_template, sizeof(path));
-	file = mkstemp(path);
+	file = memfd_create("oskr-fuzz-keys", 0);
 	check(file >= 0);
-	atexit(file_remove);
+	check(fchmod(file, 0600) == 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
 }
 
 static void

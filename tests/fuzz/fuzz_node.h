@@ -30,6 +30,8 @@ enum {
 	FUZZ_PAST = 16, /* datagrams kept for replays */
 };
 
+#include "fuzz_envelope.h"
+
 static const struct message_scope fuzz_scope = {
     .cluster = FUZZ_CLUSTER, .replicas_count = 1, .protocol = FUZZ_PROTOCOL};
 
@@ -94,12 +96,7 @@ fuzz_refill(void *self, struct send *sends, uint32_t count)
 {
 	struct fuzz_node *n = self;
 	count = count < n->supply ? count : n->supply;
-	for (uint32_t i = 0; i < count; i++) {
-		sends[i] = (struct send){.capacity = FUZZ_ENVELOPE_SIZE};
-		sends[i].owner = malloc(FUZZ_ENVELOPE_SIZE);
-		sends[i].header = sends[i].owner;
-		check(sends[i].owner != NULL);
-	}
+	fuzz_envelopes_set_out(sends, count);
 	n->supply -= n->supply == UINT32_MAX ? 0 : count;
 	n->envelopes_out += (int32_t)count;
 	return count;
@@ -117,7 +114,7 @@ fuzz_transmit(void *self, struct send *sends, uint32_t count)
 		check(message_parse(&fuzz_scope, (const uint8_t *)h, h->size, &m) == PARSE_OK);
 		fuzz_touch((const uint8_t *)h, h->size);
 		n->sent(&sends[i], &m);
-		free(sends[i].owner);
+		fuzz_envelope_give(sends[i].owner);
 	}
 	n->envelopes_out -= (int32_t)count;
 }
@@ -128,7 +125,7 @@ fuzz_reclaim(struct fuzz_node *n, const struct outbox *out)
 {
 	check(n->envelopes_out == (int32_t)out->sends_ready);
 	for (uint32_t i = 0; i < out->sends_ready; i++)
-		free(out->sends[i].owner);
+		fuzz_envelope_give(out->sends[i].owner);
 }
 
 /* ---- What comes in ------------------------------------------------------- */
@@ -141,7 +138,8 @@ fuzz_deliver(struct fuzz_node *n, const void *bytes, uint32_t size)
 	struct fuzz_bytes *past = &n->past[n->past_next++ % FUZZ_PAST];
 	free(past->data);
 	*past = (struct fuzz_bytes){fuzz_copy(bytes, size), size};
-	n->inbox[n->inbox_count++] = (struct datagram){fuzz_copy(bytes, size), size};
+	n->inbox[n->inbox_count++] =
+	    (struct datagram){.data = fuzz_copy(bytes, size), .size = size};
 }
 
 static inline void
@@ -218,9 +216,12 @@ fuzz_deliver_message(
 	}
 }
 
-/* A datagram of the past, sometimes with one bit turned over. */
+/*
+ * A datagram of the past; where that is allowed, sometimes with one bit turned
+ * over. Turned over twice, what was broken is whole again.
+ */
 static inline void
-fuzz_replay(struct fuzz_node *n)
+fuzz_replay(struct fuzz_node *n, bool alter)
 {
 	const struct fuzz_bytes *past = &n->past[fuzz_below(&n->in, FUZZ_PAST)];
 	uint32_t how = (uint32_t)fuzz_take(&n->in, 1);
@@ -230,10 +231,18 @@ fuzz_replay(struct fuzz_node *n)
 	uint32_t size = past->size;
 	if (how & 1) {
 		uint32_t bit = (uint32_t)fuzz_take(&n->in, 2) % (8 * size);
-		copy[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		copy[bit / 8] ^= (uint8_t)((alter ? 1u : 0u) << bit % 8);
 	}
 	fuzz_deliver(n, copy, size);
 	free(copy);
+}
+
+/* Can what fuzz_raw wrote be sealed: a kind of proof that is one, and room for it? */
+static inline bool
+fuzz_raw_sealable(const struct message_header *header, uint32_t size)
+{
+	return header->proof <= PROOF_MERKLE && proof_size(header->proof, 1) != UINT32_MAX &&
+	       header->size == size && size + fuzz_proof_room(header->proof) <= FUZZ_MESSAGE_MAX;
 }
 
 /* A header with every field from the input, fitted as far as parsing asks. Unsealed. */

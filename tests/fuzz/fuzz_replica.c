@@ -8,8 +8,8 @@
  * operation are the same; nothing the replica sends is malformed; and when the
  * attacker stops, the honest client is answered.
  */
-#include "engine/kv_op.h"
 #include "engine/replica.h"
+#include "fuzz_honest.h"
 #include "fuzz_node.h"
 #include "protocols/unreplicated/unreplicated.h"
 
@@ -36,27 +36,6 @@ audited_step(void *self, const struct event *event, struct outbox *out)
 
 /* ---- Operations ---------------------------------------------------------- */
 
-/* Each appends its timestamp to the slot's own record: what was executed can be read back. */
-static uint32_t
-honest_op(uint32_t slot, uint64_t timestamp, uint8_t *op)
-{
-	uint8_t key[2] = {'H', (uint8_t)slot};
-	struct kv_op o = {.kind = KV_APPEND,
-	    .key = key,
-	    .key_size = sizeof(key),
-	    .value = (const uint8_t *)&timestamp,
-	    .value_size = sizeof(timestamp)};
-	return kv_op_encode(&o, op, 64);
-}
-
-/* The attacker keeps off the honest client's records, which nothing protects from him. */
-static void
-keep_off(uint8_t *op, uint32_t size)
-{
-	if (size > KV_OP_HEADER_SIZE && op[KV_OP_HEADER_SIZE] == 'H')
-		op[KV_OP_HEADER_SIZE] = 'h';
-}
-
 static uint32_t
 attacker_op(uint8_t *op, uint32_t room)
 {
@@ -66,7 +45,7 @@ attacker_op(uint8_t *op, uint32_t room)
 	if (how >> 5 == 7) {
 		uint32_t size = fuzz_below(&node.in, 48);
 		fuzz_take_bytes(&node.in, op, size);
-		keep_off(op, size);
+		fuzz_keep_off(op, size);
 		return size;
 	}
 	struct kv_op o = {.kind = (enum kv_kind)(1 + how % 6),
@@ -79,7 +58,7 @@ attacker_op(uint8_t *op, uint32_t room)
 	if (kv_kind_has_value((uint8_t)o.kind))
 		o.value_size = fuzz_below(&node.in, how & 8 ? FUZZ_MESSAGE_MAX : 64);
 	uint32_t size = kv_op_encode(&o, op, room);
-	keep_off(op, size);
+	fuzz_keep_off(op, size);
 	return size;
 }
 
@@ -90,27 +69,15 @@ batch_seen(void *context, const struct executor_batch *batch)
 {
 	struct batch_cursor cursor = batch_cursor(batch->data, batch->size);
 	struct message m;
-	uint8_t op[64];
 	(void)context;
 	while (!batch_cursor_done(&cursor)) {
 		bool whole = batch_next(&cursor, &fuzz_scope, &m);
 		check(whole);
 		uint32_t slot = m.header->sender;
 		check(slot < FUZZ_SLOTS);
-		if (slot >= HONEST_SLOTS)
-			continue;
-		check(m.header->seq >= 1 && m.header->seq <= honest[slot].timestamp);
-		check(m.body_size == honest_op(slot, m.header->seq, op));
-		check(memcmp(m.body, op, m.body_size) == 0);
+		if (slot < HONEST_SLOTS)
+			fuzz_honest_request_check(&m, honest[slot].timestamp);
 	}
-}
-
-static void
-checkpoint_seen(void *context, uint64_t position, const uint8_t *digest32)
-{
-	(void)context;
-	(void)position;
-	(void)digest32;
 }
 
 static void
@@ -166,7 +133,7 @@ honest_send(uint32_t slot)
 {
 	uint8_t *bytes = blank((uint16_t)slot, honest[slot].timestamp);
 	struct message_header *header = (struct message_header *)(void *)bytes;
-	uint32_t size = honest_op(slot, header->seq, bytes + sizeof(*header));
+	uint32_t size = fuzz_honest_op(slot, header->seq, bytes + sizeof(*header));
 	header->size = (uint32_t)sizeof(*header) + size + fuzz_proof_room(header->proof);
 	fuzz_seal(&node, FUZZ_HONEST, header, -1);
 	fuzz_deliver(&node, header, header->size);
@@ -204,11 +171,9 @@ attacker_raw(void)
 	uint8_t *bytes = (uint8_t *)memory;
 	struct message_header *header = (struct message_header *)(void *)bytes;
 	uint32_t size = fuzz_raw(&node, bytes);
-	uint32_t proof = header->proof <= PROOF_MERKLE ? fuzz_proof_room(header->proof) : 0;
-	bool kind = proof_size(header->proof, 1) != UINT32_MAX && header->proof <= PROOF_MERKLE;
-	if (kind && header->size == size && size + proof <= FUZZ_MESSAGE_MAX) {
-		keep_off(bytes + sizeof(*header), size - (uint32_t)sizeof(*header));
-		header->size += proof;
+	if (fuzz_raw_sealable(header, size)) {
+		fuzz_keep_off(bytes + sizeof(*header), size - (uint32_t)sizeof(*header));
+		header->size += fuzz_proof_room(header->proof);
 		fuzz_seal(&node, FUZZ_OTHER, header, -1);
 		size = header->size;
 	}
@@ -241,7 +206,7 @@ run(void)
 			attacker_raw();
 			break;
 		case 5:
-			fuzz_replay(&node);
+			fuzz_replay(&node, true);
 			break;
 		default:
 			node.now_ns += (uint64_t)(how >> 4) * 400000;
@@ -268,31 +233,6 @@ settle(void)
 	}
 }
 
-/* The slot's record holds timestamps that ascend: nothing was executed twice. */
-static void
-once_check(uint32_t slot)
-{
-	uint8_t op[64];
-	uint8_t key[2] = {'H', (uint8_t)slot};
-	struct kv_op get = {.kind = KV_GET, .key = key, .key_size = sizeof(key)};
-	struct result result = {0};
-	struct kv_reply reply;
-	uint64_t last = 0;
-	uint32_t size = kv_op_encode(&get, op, sizeof(op));
-	if (executor_execute_read_only(&replica.executor, op, size, &result) != EXECUTOR_READ_DONE)
-		return;
-	check(kv_reply_decode(result.data, result.size, &reply));
-	if (reply.status != KV_OK)
-		return;
-	check(reply.data_size % sizeof(last) == 0);
-	for (uint32_t at = 0; at < reply.data_size; at += sizeof(last)) {
-		uint64_t timestamp;
-		memcpy(&timestamp, reply.data + at, sizeof(timestamp));
-		check(timestamp > last && timestamp <= honest[slot].timestamp);
-		last = timestamp;
-	}
-}
-
 static void
 digest(void *context, const struct digest_job *jobs, uint32_t count)
 {
@@ -307,7 +247,7 @@ open_replica(void)
 	static const uint8_t reply_proofs[4] = {
 	    PROOF_MAC, PROOF_SIGNATURE, PROOF_MERKLE, PROOF_MAC};
 	static const struct executor_observer observer = {
-	    .batch = batch_seen, .checkpoint = checkpoint_seen};
+	    .batch = batch_seen, .checkpoint = fuzz_checkpoint_ignore};
 	uint32_t how = (uint32_t)fuzz_take(&node.in, 1);
 	protocol = (struct protocol_config){
 	    .cluster = FUZZ_CLUSTER,
@@ -339,7 +279,7 @@ open_replica(void)
 		    .assemblies_count = 8,
 		    .crypto_ops = &crypto_toy,
 		    .crypto = node.nodes[FUZZ_REPLICA],
-		    .io = {&node, fuzz_refill, fuzz_transmit},
+		    .io = {.self = &node, .refill = fuzz_refill, .transmit = fuzz_transmit},
 		},
 	    .executor =
 		{
@@ -368,7 +308,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	run();
 	settle();
 	for (uint32_t slot = 0; slot < HONEST_SLOTS; slot++)
-		once_check(slot);
+		check(fuzz_honest_once_check(&replica.executor, slot) <= honest[slot].timestamp);
 	fuzz_reclaim(&node, &replica.shard->outbox);
 	replica_close(&replica);
 	fuzz_past_clear(&node);

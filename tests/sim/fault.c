@@ -8,7 +8,13 @@
 
 #include "engine/check.h"
 
-enum { TWIN_ROUNDS_MIN = 4, TWIN_ROUNDS_MAX = 8, MS = 1000000 };
+enum {
+	TWIN_ROUNDS_MIN = 4,
+	TWIN_ROUNDS_MAX = 8,
+	MS = 1000000,
+	TYPE_FIRST = 16, /* of a protocol's own messages */
+	TYPE_LAST = 28,
+};
 
 static const char *const names[FAULT_KINDS_COUNT] = {
     [FAULT_LOSS] = "loss",
@@ -18,6 +24,7 @@ static const char *const names[FAULT_KINDS_COUNT] = {
     [FAULT_SLOW] = "slow",
     [FAULT_PARTITION] = "partition",
     [FAULT_ONE_WAY] = "one-way",
+    [FAULT_VIEW_CUT] = "view-cut",
     [FAULT_CLOG] = "clog",
     [FAULT_CLOCK_RATE] = "clock-rate",
     [FAULT_CLOCK_JUMP] = "clock-jump",
@@ -32,6 +39,9 @@ static const char *const names[FAULT_KINDS_COUNT] = {
     [FAULT_REPLAY] = "replay",
     [FAULT_FORGE] = "forge",
     [FAULT_BAD_PROOF] = "bad-proof",
+    [FAULT_BATCH] = "batch",
+    [FAULT_LATE] = "late",
+    [FAULT_CENSOR] = "censor",
     [FAULT_GENERATE] = "generate",
     [FAULT_TWIN] = "twin",
     [FAULT_TWO_OPERATIONS] = "two-operations",
@@ -124,8 +134,11 @@ schedule_write(const struct schedule *s, FILE *out)
 			fprintf(out, "never");
 		else
 			fprintf(out, "%" PRIu64, f->end_ns);
-		fprintf(out, " from %" PRIx64 " to %" PRIx64 " amount %" PRIu64 "\n", f->from,
-		    f->to, f->amount);
+		fprintf(out, " from %" PRIx64 " to %" PRIx64 " amount %" PRIu64, f->from, f->to,
+		    f->amount);
+		if (f->type != 0)
+			fprintf(out, " type %u", f->type);
+		fprintf(out, "\n");
 	}
 }
 
@@ -137,8 +150,8 @@ schedule_read_line(struct schedule *s, const char *line)
 	struct fault f = {0};
 	if (sscanf(line,
 		"fault %31s start %" SCNu64 " end %31s from %" SCNx64 " to %" SCNx64
-		" amount %" SCNu64,
-		name, &f.start_ns, end, &f.from, &f.to, &f.amount) != 6)
+		" amount %" SCNu64 " type %" SCNu8,
+		name, &f.start_ns, end, &f.from, &f.to, &f.amount, &f.type) < 6)
 		return 0;
 	f.end_ns = strcmp(end, "never") == 0 ? FAULT_NEVER : strtoull(end, NULL, 10);
 	for (uint32_t i = 0; i < FAULT_KINDS_COUNT; i++) {
@@ -303,6 +316,28 @@ nodes_draw(struct drawer *d, enum fault_kind kind)
 	}
 }
 
+/* A lie's receivers and chance, or what else its kind wants. */
+static void
+lie_measure(struct drawer *d, struct fault *f, uint64_t others)
+{
+	const struct fault_model *m = d->model;
+	uint64_t patience_ns = m->timeout_ns > 0 ? m->timeout_ns : m->horizon_ns / 20;
+	f->to = chance(d, 60) ? some_of(d, others) : others;
+	f->amount = chance(d, 30) ? 1000 : between(d, 10, 500);
+	/* Leaders' messages, which are the first type by custom, or those of another type. */
+	if (chance(d, 30))
+		f->type = chance(d, 60) ? TYPE_FIRST : (uint8_t)between(d, TYPE_FIRST, TYPE_LAST);
+	if (f->kind == FAULT_BATCH)
+		f->type = 0;
+	if (f->kind == FAULT_LATE)
+		f->amount = patience_ns * between(d, 1, 19) / 20;
+	if (f->kind == FAULT_CENSOR) {
+		f->to = one_of(d, d->clients);
+		f->amount = 0;
+		f->type = 0;
+	}
+}
+
 /* Kinds of lies of one replica, each for a span or for good. */
 static void
 liar_draw(struct drawer *d)
@@ -311,14 +346,13 @@ liar_draw(struct drawer *d)
 	d->faulty |= liar;
 	uint64_t others = (d->replicas | d->clients) & ~liar;
 	for (uint32_t kind = FAULT_SILENT; kind <= FAULT_GENERATE; kind++) {
-		if (!chance(d, 40))
+		if (!chance(d, 35))
 			continue;
 		struct fault f = {.kind = (enum fault_kind)kind, .from = liar};
 		span(d, &f);
 		if (chance(d, 30))
 			f.end_ns = FAULT_NEVER;
-		f.to = chance(d, 60) ? some_of(d, others) : others;
-		f.amount = chance(d, 30) ? 1000 : between(d, 10, 500);
+		lie_measure(d, &f, others);
 		schedule_add(d->schedule, &f);
 	}
 }
@@ -421,8 +455,46 @@ partition_at(uint32_t nodes_count, uint32_t quorum, uint32_t index, uint64_t par
 }
 
 /*
- * A scenario is a product over rounds of the ways to part the replicas and the twin. The first
- * round's way goes through all of them as the seed counts up; the others are sampled.
+ * One round's way to part the nodes. A round is a share of the time, or a view: then each leader
+ * has a partition of its own, and views rotate through them, as in Twins.
+ */
+struct twin_round {
+	uint64_t number;
+	uint64_t count; /* of rounds */
+	uint64_t way;
+	bool by_view;
+};
+
+static void
+twin_round_add(struct drawer *d, const struct twin_round *r, uint32_t twin_node)
+{
+	const struct fault_model *m = d->model;
+	uint64_t parts[3];
+	partition_at(m->replicas_count + 1u, m->quorum, (uint32_t)r->way, parts);
+	for (uint32_t i = 0; i < 3; i++) { /* the twin is node `replicas_count` there */
+		uint64_t bit = parts[i] >> m->replicas_count & 1;
+		parts[i] = (parts[i] & d->replicas) | bit << twin_node;
+	}
+	for (uint32_t i = 0; i < 3; i++) {
+		struct fault f = {.kind = FAULT_ONE_WAY, .from = parts[i]};
+		f.to = parts[(i + 1) % 3] | parts[(i + 2) % 3];
+		f.start_ns = m->horizon_ns * r->number / r->count;
+		f.end_ns = m->horizon_ns * (r->number + 1) / r->count;
+		if (r->by_view) {
+			f.kind = FAULT_VIEW_CUT;
+			f.amount = r->count << 8 | r->number;
+			f.start_ns = 0;
+			f.end_ns = m->horizon_ns;
+		}
+		if (f.from != 0)
+			schedule_add(d->schedule, &f);
+	}
+}
+
+/*
+ * A scenario is a product over rounds of the ways to part the replicas and the twin. As the seed
+ * counts up, the first two rounds go through all pairs of ways, with time and views in turn; the
+ * other rounds are sampled.
  */
 static void
 twins_draw(struct drawer *d)
@@ -438,25 +510,15 @@ twins_draw(struct drawer *d)
 	if (nodes > 8)
 		return;
 	uint32_t ways = partition_count(nodes, m->quorum);
-	uint64_t rounds = between(d, TWIN_ROUNDS_MIN, TWIN_ROUNDS_MAX);
-	for (uint64_t round = 0; ways > 0 && round < rounds; round++) {
-		uint64_t parts[3];
-		uint64_t way = round == 0 ? m->seed % ways : random_below(&d->random, ways);
-		if (round > 0 && chance(d, 25))
+	struct twin_round round = {.count = between(d, TWIN_ROUNDS_MIN, TWIN_ROUNDS_MAX)};
+	round.by_view = m->seed % 2 != 0;
+	for (; ways > 0 && round.number < round.count; round.number++) {
+		round.way = random_below(&d->random, ways);
+		if (round.number > 1 && chance(d, 25))
 			continue;
-		partition_at(nodes, m->quorum, (uint32_t)way, parts);
-		for (uint32_t i = 0; i < 3; i++) { /* the twin is node `replicas_count` there */
-			uint64_t bit = parts[i] >> m->replicas_count & 1;
-			parts[i] = (parts[i] & d->replicas) | bit << twin_node;
-		}
-		for (uint32_t i = 0; i < 3; i++) {
-			struct fault f = {.kind = FAULT_ONE_WAY, .from = parts[i]};
-			f.to = parts[(i + 1) % 3] | parts[(i + 2) % 3];
-			f.start_ns = m->horizon_ns * round / rounds;
-			f.end_ns = m->horizon_ns * (round + 1) / rounds;
-			if (f.from != 0)
-				schedule_add(d->schedule, &f);
-		}
+		if (round.number < 2)
+			round.way = m->seed / 2 / (round.number == 0 ? 1 : ways) % ways;
+		twin_round_add(d, &round, twin_node);
 	}
 }
 
@@ -475,7 +537,7 @@ schedule_draw(struct schedule *s, const struct fault_model *m)
 	    (m->preset == PRESET_TWINS || (m->preset == PRESET_ALL && chance(&d, 25))))
 		twins_draw(&d);
 	for (uint32_t kind = FAULT_LOSS; network && kind <= FAULT_CLOG; kind++) {
-		if (chance(&d, 50))
+		if (chance(&d, 50) && kind != FAULT_VIEW_CUT)
 			network_draw(&d, (enum fault_kind)kind);
 	}
 	if (network && chance(&d, 20))

@@ -26,7 +26,8 @@ enum fault_kind {
 	FAULT_SLOW,	 /* `amount` ns more */
 	FAULT_PARTITION, /* between `from` and `to`, both ways */
 	FAULT_ONE_WAY,
-	FAULT_CLOG, /* held until the end, then all at once */
+	FAULT_VIEW_CUT, /* one way, while the sender's view is `amount & 255`, mod `amount >> 8` */
+	FAULT_CLOG,	/* held until the end, then all at once */
 	/* Nodes in `from`. */
 	FAULT_CLOCK_RATE, /* amount / 1024 of real time */
 	FAULT_CLOCK_JUMP, /* forward, by amount ns */
@@ -42,6 +43,9 @@ enum fault_kind {
 	FAULT_REPLAY,
 	FAULT_FORGE, /* another's id */
 	FAULT_BAD_PROOF,
+	FAULT_BATCH,	/* another batch, valid or not */
+	FAULT_LATE,	/* every message, by amount ns */
+	FAULT_CENSOR,	/* takes no requests of the clients' nodes in `to` */
 	FAULT_GENERATE, /* messages of known types that no correct replica would make */
 	FAULT_TWIN,	/* the identity of `from` lives twice */
 	/* A client node in `from`. */
@@ -63,6 +67,7 @@ struct fault {
 	uint64_t from;	 /* masks of nodes */
 	uint64_t to;
 	uint64_t amount;
+	uint8_t type; /* a lie about messages of this type only; 0: of all */
 };
 
 struct schedule {
@@ -77,7 +82,7 @@ enum preset {
 	PRESET_LOSS,	  /* the network and the clocks */
 	PRESET_CRASH,	  /* those, and pauses, crashes */
 	PRESET_BYZANTINE, /* the network, lying replicas and clients */
-	PRESET_TWINS,	  /* one identity, two replicas, partitions in rounds */
+	PRESET_TWINS,	  /* one identity, two replicas, partitions in rounds of time or by view */
 	PRESET_ALL,
 	PRESETS_COUNT,
 };
@@ -88,6 +93,7 @@ struct fault_model {
 	uint64_t seed;
 	uint64_t horizon_ns; /* all but the lasting faults end here */
 	uint64_t delay_ns;   /* of a message, about */
+	uint64_t timeout_ns; /* replicas wait so long for a leader; 0: they have no such time */
 	uint16_t replicas_count;
 	uint16_t clients_count; /* client nodes */
 	uint16_t faults;	/* f: replicas that may be lost at the same time */

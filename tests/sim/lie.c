@@ -9,26 +9,18 @@
 #include <string.h>
 
 #include "engine/kv_op.h"
+#include "engine/segment.h"
 #include "sim.h"
 
-enum { FLOOD_COUNT = 30, FAR_AHEAD = 1 << 20, GENERATE_BODY_MAX = 256 };
+enum { FLOOD_COUNT = 30, FAR_AHEAD = 1 << 20, NEAR_AHEAD = 64 };
 
-/* A message taken apart, to be changed and sealed again. */
-struct letter_copy {
-	struct message_header *header; /* in the simulation's scratch memory */
-	uint8_t *body;
-	uint32_t body_size;
-	uint32_t body_room;
-	uint8_t proof; /* as the engine seals it: a Merkle proof without its depth */
-};
-
-static bool
-copy_make(struct sim *sim, struct letter_copy *copy, const void *data, uint32_t size)
+bool
+lie_open(const struct sim *sim, struct lie_letter *copy, const void *data, uint32_t size)
 {
 	const struct message_header *header = data;
 	uint32_t proof = proof_size(header->proof, sim->replicas_count);
 	if (size < sizeof(*header) || proof == UINT32_MAX || size - sizeof(*header) < proof ||
-	    size > sim->plan.envelope_size)
+	    size > sim->message_room)
 		return false;
 	memcpy(sim->scratch, data, size);
 	copy->header = (struct message_header *)(void *)sim->scratch;
@@ -36,16 +28,17 @@ copy_make(struct sim *sim, struct letter_copy *copy, const void *data, uint32_t 
 	copy->body_size = size - (uint32_t)sizeof(*header) - proof;
 	copy->proof = header->proof >= PROOF_MERKLE ? PROOF_MERKLE : header->proof;
 	uint8_t kind = copy->proof == PROOF_MERKLE ? PROOF_MERKLE + MERKLE_DEPTH_MAX : copy->proof;
-	copy->body_room = sim->plan.envelope_size - (uint32_t)sizeof(*header) -
-			  proof_size(kind, sim->replicas_count);
+	uint32_t room =
+	    size > sim->plan.envelope_size ? sim->message_room : sim->plan.envelope_size;
+	copy->flags = 0;
+	copy->body_room = room - (uint32_t)sizeof(*header) - proof_size(kind, sim->replicas_count);
 	if (copy->body_size > copy->body_room)
 		copy->body_size = copy->body_room;
 	return true;
 }
 
-/* Who a message goes to: a replica, or the client of a slot. */
-static struct packet *
-copy_seal(struct sim_node *node, struct letter_copy *copy, uint16_t to, uint16_t client)
+struct packet *
+lie_seal(struct sim_node *node, struct lie_letter *copy, uint16_t to, uint16_t client)
 {
 	struct sim *sim = node->sim;
 	uint8_t kind = copy->proof == PROOF_MERKLE ? PROOF_MERKLE + MERKLE_DEPTH_MAX : copy->proof;
@@ -55,7 +48,8 @@ copy_seal(struct sim_node *node, struct letter_copy *copy, uint16_t to, uint16_t
 	struct send send = {
 	    .to = to < sim->replicas_count ? 1ull << to : 0,
 	    .client = client,
-	    .capacity = sim->plan.envelope_size,
+	    .flags = copy->flags,
+	    .capacity = sim->message_room,
 	    .header = copy->header,
 	};
 	sim_crypto_ops(sim)->seal(node->crypto, &send, 1);
@@ -95,7 +89,9 @@ lie_remember(struct sim_node *node, struct packet *packet)
 static uint64_t
 number_lie(uint64_t number, uint64_t old, uint64_t word)
 {
-	switch (word % 5) {
+	switch (word % 6) {
+	case 5:
+		return number + 2 + (word >> 8) % NEAR_AHEAD;
 	case 0:
 		return number + 1;
 	case 1:
@@ -111,7 +107,7 @@ number_lie(uint64_t number, uint64_t old, uint64_t word)
 
 /* Another content under the same header: an old one, a shorter one, one with other bytes. */
 static void
-body_lie(struct letter_copy *copy, const struct sim_node *node, uint64_t word)
+body_lie(struct lie_letter *copy, const struct sim_node *node, uint64_t word)
 {
 	const struct packet *old = old_find(node, copy->header->type, word >> 8);
 	struct message_header *header = copy->header;
@@ -141,7 +137,7 @@ body_lie(struct letter_copy *copy, const struct sim_node *node, uint64_t word)
 }
 
 static void
-operation_lie(struct letter_copy *copy, uint64_t word)
+operation_lie(struct lie_letter *copy, uint64_t word)
 {
 	uint8_t value[16];
 	memcpy(value, &word, 8);
@@ -173,21 +169,39 @@ vector_break(struct sim *sim, struct packet *p, const struct fault *f, uint64_t 
 	p->hash = packet_hash(p->data, p->size);
 }
 
+static bool
+body_batch_lie(struct lie_letter *copy, const struct sim_node *node, uint64_t word)
+{
+	struct lie_body body = {copy->body, copy->body_size, copy->body_room};
+	const struct packet *other = old_find(node, copy->header->type, word >> 32);
+	if (!lie_batch(node->sim, &body, other, word))
+		return false;
+	copy->body_size = body.size;
+	return true;
+}
+
 /* The changed message for one receiver; NULL: none goes out. */
 static struct packet *
 lie_make(struct sim_node *node, const struct send *send, uint16_t to, const struct fault *f,
     uint64_t word)
 {
-	struct letter_copy copy;
+	struct lie_letter copy;
 	const struct packet *old = old_find(node, 0, word >> 20);
 	const struct message_header *other = old != NULL ? (const void *)old->data : send->header;
+	if (f->kind == FAULT_LATE || f->kind == FAULT_REPLAY || f->kind == FAULT_FLOOD)
+		return packet_make(send->header, send->header->size);
 	if (f->kind == FAULT_SILENT ||
-	    !copy_make(node->sim, &copy, send->header, send->header->size))
+	    !lie_open(node->sim, &copy, send->header, send->header->size))
 		return NULL;
+	copy.flags = send->flags & SEND_DIGEST;
 	switch (f->kind) {
 	case FAULT_EQUIVOCATE:
 	case FAULT_DIGEST:
 		body_lie(&copy, node, word);
+		break;
+	case FAULT_BATCH:
+		if (!body_batch_lie(&copy, node, word))
+			body_lie(&copy, node, word);
 		break;
 	case FAULT_VIEW:
 		copy.header->view = number_lie(copy.header->view, other->view, word);
@@ -207,7 +221,7 @@ lie_make(struct sim_node *node, const struct send *send, uint16_t to, const stru
 	default:
 		break;
 	}
-	struct packet *p = copy_seal(node, &copy, to, send->client);
+	struct packet *p = lie_seal(node, &copy, to, send->client);
 	if (f->kind == FAULT_PARTIAL_VECTOR || f->kind == FAULT_BAD_PROOF)
 		vector_break(node->sim, p, f, word);
 	return p;
@@ -215,7 +229,7 @@ lie_make(struct sim_node *node, const struct send *send, uint16_t to, const stru
 
 /* The lie that strikes this message on its way to `to`, if one does. */
 static const struct fault *
-lie_choose(struct sim_node *node, uint16_t to, uint64_t *word)
+lie_choose(struct sim_node *node, uint16_t to, uint8_t type, uint64_t *word)
 {
 	struct sim *sim = node->sim;
 	for (uint32_t i = 0; i < sim->active_count; i++) {
@@ -227,6 +241,12 @@ lie_choose(struct sim_node *node, uint16_t to, uint64_t *word)
 			continue;
 		if ((f->to >> to & 1) == 0 && f->kind != FAULT_PARTIAL_VECTOR)
 			continue;
+		if (f->kind == FAULT_CENSOR || (f->type != 0 && f->type != type))
+			continue;
+		if (f->kind == FAULT_LATE) { /* amount: ns */
+			sim->report->faults[f->kind]++;
+			return f;
+		}
 		/* One draw for all receivers: those in the mask are told the same. */
 		*word = sim_draw(sim, 0x11e00ull << 8 | f->kind, node->sends << 8 | node->index);
 		if (sim_chance(*word, f->amount)) {
@@ -238,27 +258,110 @@ lie_choose(struct sim_node *node, uint16_t to, uint64_t *word)
 	return NULL;
 }
 
+/* A whole message, in one piece or in segments of an id of their own. */
+static void
+whole_send(struct sim_node *node, uint16_t to, struct packet *p)
+{
+	struct sim *sim = node->sim;
+	uint32_t slice = segment_slice(sim->plan.envelope_size);
+	uint32_t offset = 0;
+	const struct message_header *whole = (const void *)p->data;
+	if (p->size <= sim->plan.envelope_size) {
+		link_send(node, to, p);
+		return;
+	}
+	while (offset < p->size) {
+		uint32_t size = p->size - offset < slice ? p->size - offset : slice;
+		struct packet *segment = packet_blank((uint32_t)sizeof(*whole) + size);
+		struct message_header *header = (void *)segment->data;
+		*header = *whole;
+		header->size = segment->size;
+		header->type = MESSAGE_SEGMENT;
+		header->proof = PROOF_NONE;
+		header->view = 0;
+		header->seq = p->hash ^ node->sends;
+		segment_fields_write(header, &(struct segment_fields){.offset = offset,
+						 .total = p->size,
+						 .slice = slice,
+						 .from_client = node->client != NULL});
+		memcpy(header + 1, p->data + offset, size);
+		segment->hash = packet_hash(segment->data, segment->size);
+		link_send(node, to, segment);
+		offset += size;
+	}
+	packet_release(p);
+}
+
+/* What a lie makes of a message goes out to one receiver; `p` may be NULL. */
+static void
+lie_deliver(
+    struct sim_node *node, uint16_t to, const struct fault *f, struct packet *p, uint64_t word)
+{
+	struct packet *old = (struct packet *)old_find(node, 0, word);
+	if (f->kind == FAULT_REPLAY && old != NULL) {
+		old->references++;
+		link_send(node, to, old);
+	}
+	for (uint32_t i = 0; p != NULL && f->kind == FAULT_FLOOD && i < FLOOD_COUNT; i++) {
+		p->references++;
+		whole_send(node, to, p);
+	}
+	node->sim->late_ns = f->kind == FAULT_LATE ? f->amount : 0;
+	if (p != NULL)
+		whole_send(node, to, p);
+	node->sim->late_ns = 0;
+}
+
 static void
 lie_one(struct sim_node *node, const struct send *send, uint16_t to, struct packet *truth)
 {
 	uint64_t word = 0;
-	const struct fault *f = lie_choose(node, to, &word);
-	struct packet *p = f != NULL ? lie_make(node, send, to, f, word) : truth;
-	if (f == NULL)
-		truth->references++;
-	if (f != NULL && f->kind == FAULT_REPLAY) {
-		struct packet *old = (struct packet *)old_find(node, 0, word);
-		if (old != NULL) {
-			old->references++;
-			link_send(node, to, old);
-		}
+	const struct fault *f = lie_choose(node, to, send->header->type, &word);
+	if (f != NULL) {
+		lie_deliver(node, to, f, lie_make(node, send, to, f, word), word);
+		return;
 	}
-	for (uint32_t i = 0; f != NULL && f->kind == FAULT_FLOOD && i < FLOOD_COUNT; i++) {
-		p->references++;
-		link_send(node, to, p);
-	}
+	truth->references++;
+	link_send(node, to, truth);
+}
+
+/* The last receiver of a large message: what he is told stands where the truth stood. */
+static void
+lie_in_place(struct send *send, struct packet *p)
+{
+	uint8_t *proof = (uint8_t *)send->header + send->header->size - 1;
+	if (p == NULL)
+		*proof ^= 1; /* silence: nobody will take it */
+	else if (p->size <= send->capacity)
+		memcpy(send->header, p->data, p->size);
 	if (p != NULL)
-		link_send(node, to, p);
+		packet_release(p);
+}
+
+void
+lie_send_large(struct sim_node *node, struct send *send)
+{
+	struct sim *sim = node->sim;
+	uint64_t own = node->replica != NULL ? 1ull << node->identity : 0;
+	uint64_t receivers = send->to & ~own;
+	uint16_t client = (uint16_t)(sim->replicas_count + sim->slot_clients[send->client]);
+	uint64_t word = 0;
+	node->sends++;
+	if (send->to == 0)
+		receivers = 1ull << client;
+	for (uint64_t left = receivers; left != 0; left &= left - 1) {
+		uint16_t to = (uint16_t)__builtin_ctzll(left);
+		const struct fault *f = lie_choose(node, to, send->header->type, &word);
+		if (f == NULL)
+			continue;
+		struct packet *p = lie_make(node, send, to, f, word);
+		if ((send->to & ~(1ull << to)) == 0) {
+			lie_in_place(send, p);
+			return;
+		}
+		send->to &= ~(1ull << to);
+		lie_deliver(node, to, f, p, word);
+	}
 }
 
 bool
@@ -271,7 +374,7 @@ lie_send(struct sim_node *node, const struct send *send)
 		uint16_t to = (uint16_t)__builtin_ctzll(left);
 		if (to == node->identity) { /* nobody fools himself */
 			truth->references++;
-			link_send(node, to, truth);
+			node_loop(node, send, truth);
 		} else {
 			lie_one(node, send, to, truth);
 		}
@@ -292,13 +395,13 @@ void
 lie_generate(struct sim_node *node, const struct fault *fault, uint64_t number)
 {
 	struct sim *sim = node->sim;
-	struct letter_copy copy;
+	struct lie_letter copy;
 	uint64_t word = sim_draw(sim, 0x9e4e7a7eull, number << 8 | node->index);
 	if (!sim_chance(word, fault->amount))
 		return;
 	word = random_mix(word);
 	const struct packet *model = old_find(node, 0, word);
-	if (model == NULL || !copy_make(sim, &copy, model->data, model->size))
+	if (model == NULL || !lie_open(sim, &copy, model->data, model->size))
 		return;
 	if (copy.header->type == MESSAGE_REQUEST || copy.header->type == MESSAGE_SEGMENT)
 		return;
@@ -333,5 +436,5 @@ lie_generate(struct sim_node *node, const struct fault *fault, uint64_t number)
 			proof_size(kind, sim->replicas_count);
 	copy.body_size = copy.body_size < room ? copy.body_size : room;
 	sim->report->faults[FAULT_GENERATE]++;
-	link_send(node, to, copy_seal(node, &copy, to, slot));
+	link_send(node, to, lie_seal(node, &copy, to, slot));
 }

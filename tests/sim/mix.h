@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Workloads of the simulator: a mix of all key-value operations on few keys,
- * with values that nobody else writes, and a recorder that stands before any
+ * with values that nobody else writes, and a listener that stands before any
  * workload and tells the oracle what is asked and answered. One thread.
  */
 #ifndef OSKR_TESTS_SIM_MIX_H
@@ -21,6 +21,6 @@ struct mix_config {
 struct workload *mix_open(const struct mix_config *config);
 
 /* Takes over `inner`. */
-struct workload *recorder_open(struct oracle *oracle, struct workload *inner);
+struct workload *listener_open(struct oracle *oracle, struct workload *inner);
 
 #endif

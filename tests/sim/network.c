@@ -32,12 +32,19 @@ packet_hash(const void *data, uint32_t size)
 }
 
 struct packet *
-packet_make(const void *data, uint32_t size)
+packet_blank(uint32_t size)
 {
 	struct packet *p = malloc(sizeof(*p) + size);
 	check(p != NULL);
 	p->references = 1;
 	p->size = size;
+	return p;
+}
+
+struct packet *
+packet_make(const void *data, uint32_t size)
+{
+	struct packet *p = packet_blank(size);
 	memcpy(p->data, data, size);
 	p->hash = packet_hash(p->data, size);
 	return p;

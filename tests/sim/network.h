@@ -36,6 +36,8 @@ struct network {
 
 /* A copy of the bytes, with one reference. */
 struct packet *packet_make(const void *data, uint32_t size);
+/* One whose bytes, and then its hash, the caller writes. */
+struct packet *packet_blank(uint32_t size);
 void packet_release(struct packet *p);
 /* 64 bits that follow from the bytes alone, the same on every machine. */
 uint64_t packet_hash(const void *data, uint32_t size);

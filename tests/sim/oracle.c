@@ -47,7 +47,8 @@ oracle_open(struct oracle *o, struct sim *sim, uint32_t slots_count)
 	o->slots_count = slots_count;
 	o->slots = calloc(slots_count, sizeof(*o->slots));
 	check(o->slots != NULL);
-	o->speculative = (sim->config->protocol.protocol->flags & PROTOCOL_SPECULATIVE) != 0;
+	o->tentative = sim->plan.protocol.tentative ||
+		       (sim->config->protocol.protocol->flags & PROTOCOL_SPECULATIVE) != 0;
 	o->once = true;
 	o->requests_bound = sim->plan.protocol.request_proof != PROOF_NONE;
 	o->scope = sim->plan.executor.scope;
@@ -60,6 +61,14 @@ oracle_close(struct oracle *o)
 		free(o->slots[i].list);
 	for (uint32_t i = 0; i < ORACLE_REPLICAS_MAX; i++)
 		free(o->replicas[i].own);
+	for (uint64_t p = 0; p < o->contents_capacity; p++) {
+		for (struct content *c = o->contents[p], *next; c != NULL; c = next) {
+			next = c->next;
+			free(c);
+		}
+	}
+	free(o->contents);
+	votes_free(&o->votes);
 	free(o->slots);
 	free(o->ledger);
 	free(o->foreign);
@@ -76,36 +85,6 @@ oracle_replica_set(struct oracle *o, uint16_t node, const struct executor *execu
 
 /* ---- What clients ask and are told ---------------------------------------- */
 
-static const uint8_t history_kinds[] = {
-    [KV_GET] = HISTORY_GET,
-    [KV_PUT] = HISTORY_PUT,
-    [KV_DELETE] = HISTORY_DELETE,
-    [KV_CAS] = HISTORY_CAS,
-    [KV_APPEND] = HISTORY_APPEND,
-    [KV_SCAN] = HISTORY_SCAN,
-};
-
-/* Fills in the history's form of an operation; leaves `recorded` false when it has none. */
-static void
-asked_describe(struct asked *a, const uint8_t *bytes, uint32_t size)
-{
-	struct kv_op op;
-	if (!kv_op_decode(bytes, size, &op) || op.key_size > sizeof(a->key))
-		return;
-	if (op.kind == KV_CAS && op.expected_size == KV_EXPECTED_ABSENT)
-		return;
-	a->recorded = true;
-	a->key_size = (uint8_t)op.key_size;
-	memcpy(a->key, op.key, op.key_size);
-	a->op.kind = history_kinds[op.kind];
-	a->op.limit = op.kind == KV_SCAN ? op.limit : 0;
-	if (kv_kind_has_value((uint8_t)op.kind))
-		a->op.written = history_value_of(op.value, op.value_size);
-	if (op.kind == KV_CAS)
-		a->op.seen = history_value_of(op.expected, op.expected_size);
-	a->op.response_ns = HISTORY_PENDING;
-}
-
 void
 oracle_asked(struct oracle *o, uint32_t slot, const struct workload_op *op)
 {
@@ -114,52 +93,27 @@ oracle_asked(struct oracle *o, uint32_t slot, const struct workload_op *op)
 	o->asked++;
 	a->hash = packet_hash(op->data, op->size);
 	a->read_only = op->read_only;
-	asked_describe(a, op->data, op->size);
-	a->op.client = slot;
-	a->op.request = s->count;
-	a->op.invoke_ns = o->sim->now_ns;
-}
-
-static bool
-scan_read(struct kv_reply *reply, struct history_value *rows)
-{
-	struct kv_scan_record record;
-	*rows = (struct history_value){0};
-	while (kv_scan_next(reply, &record))
-		*rows = history_scan_added(*rows, history_value_of(record.key, record.key_size),
-		    history_value_of(record.value, record.value_size));
-	return reply->data_size == 0 && reply->count == rows->size;
+	a->recorded = recorded_from_op(&a->kv, op->data, op->size);
+	a->kv.op.client = slot;
+	a->kv.op.request = s->count;
+	a->kv.op.invoke_ns = o->sim->now_ns;
 }
 
 bool
 oracle_answered(struct oracle *o, uint32_t slot, const uint8_t *result, uint32_t size)
 {
 	struct oracle_slot *s = &o->slots[slot];
-	struct kv_reply reply;
 	check(s->count > 0);
 	struct asked *a = &s->list[s->count - 1];
 	o->answered++;
+	a->answered = true;
 	if (!a->recorded)
 		return true;
-	if (!kv_reply_decode(result, size, &reply))
-		return false;
-	/* Nothing is known of an answer that did not fit, or of a scan that was cut. */
-	if (reply.status == KV_TOO_LARGE || reply.status == KV_PARTIAL)
-		return true;
-	if (reply.status > KV_MISMATCH)
-		return false;
-	a->op.status = reply.status == KV_OK	      ? HISTORY_OK
-		       : reply.status == KV_NOT_FOUND ? HISTORY_NOT_FOUND
-						      : HISTORY_MISMATCH;
-	a->op.response_ns = o->sim->now_ns;
-	if (a->op.kind == HISTORY_GET && reply.status == KV_OK) {
-		if (reply.count != reply.data_size)
-			return false;
-		a->op.seen = history_value_of(reply.data, reply.data_size);
-	}
-	if (a->op.kind == HISTORY_SCAN && !scan_read(&reply, &a->op.seen))
-		return false;
-	return history_op_valid(&a->op);
+	enum recorded_answer answer = recorded_from_reply(&a->kv, result, size);
+	if (answer != RECORDED_TOLD)
+		return answer == RECORDED_NOTHING;
+	a->kv.op.response_ns = o->sim->now_ns;
+	return history_op_valid(&a->kv.op);
 }
 
 /* ---- What replicas execute ------------------------------------------------ */
@@ -169,12 +123,25 @@ static void
 foreign_executed(struct oracle *o, const struct message *request, uint64_t seq)
 {
 	struct asked *a = asked_add(&o->foreign, &o->foreign_count, &o->foreign_capacity);
-	asked_describe(a, request->body, request->body_size);
-	a->op.client = request->header->sender;
-	a->op.seq = seq;
+	a->recorded = recorded_from_op(&a->kv, request->body, request->body_size);
+	a->kv.op.client = request->header->sender;
+	a->kv.op.seq = seq;
 }
 
-/* Which operation of the slot a new request is: the last one asked, as a rule. */
+/* A read may have been answered elsewhere than at its position, if it was ordered at all. */
+static void
+asked_executed(const struct oracle *o, struct oracle_slot *s, struct asked *a, uint64_t seq)
+{
+	a->executed = true;
+	if (!a->read_only || !o->sim->plan.protocol.reads)
+		a->kv.op.seq = seq;
+	s->executed = (uint32_t)(a - s->list) + 1;
+}
+
+/*
+ * Which operation of the slot a new request is. Seen at once, it is the last one asked, for a
+ * slot has one outstanding; seen at the end, one of those after the slot's last executed one.
+ */
 static void
 request_judge(struct oracle *o, const struct message *request, uint64_t seq)
 {
@@ -185,11 +152,12 @@ request_judge(struct oracle *o, const struct message *request, uint64_t seq)
 		foreign_executed(o, request, seq);
 		return;
 	}
-	struct asked *last = s->count > 0 ? &s->list[s->count - 1] : NULL;
-	if (last != NULL && last->hash == hash && !last->executed) {
-		last->executed = true;
-		last->op.seq = seq;
-		return;
+	uint32_t first = o->tentative || s->count == 0 ? s->executed : s->count - 1;
+	for (uint32_t i = first; i < s->count; i++) {
+		if (s->list[i].hash == hash && !s->list[i].executed) {
+			asked_executed(o, s, &s->list[i], seq);
+			return;
+		}
 	}
 	/* A read that was answered out of order may have been ordered as well. */
 	for (uint32_t i = s->count; i > 0; i--) {
@@ -222,7 +190,8 @@ ledger_append(struct oracle *o, const struct executor_batch *batch, uint64_t has
 			continue;
 		struct oracle_slot *s = &o->slots[slot];
 		if (request.header->seq <= s->timestamp) {
-			if (o->once && !s->faulty && !sim_view_moved(o->sim))
+			/* A leader that lies may order it again: it is not executed again. */
+			if (o->once && !s->faulty && o->sim->liars == 0 && !sim_view_moved(o->sim))
 				sim_fail(o->sim,
 				    "exactly once: slot %u's request %" PRIu64
 				    " is ordered again at position %" PRIu64,
@@ -256,14 +225,6 @@ batch_hash(const struct oracle *o, const struct executor_batch *batch)
 	return hash;
 }
 
-static void
-own_set(struct oracle_replica *r, uint64_t position, uint64_t hash)
-{
-	while (position >= r->own_capacity)
-		r->own = grown(r->own, &r->own_capacity, sizeof(*r->own));
-	r->own[position] = hash;
-}
-
 /* What the executor did with the batch before must be what the ledger says. */
 static void
 executed_check(struct oracle_replica *r, uint64_t position)
@@ -279,6 +240,60 @@ executed_check(struct oracle_replica *r, uint64_t position)
 	r->executed_base = count - ledger;
 }
 
+/* ---- What may be undone: kept, and judged at the end --------------------------- */
+
+static void
+content_keep(struct oracle *o, const struct executor_batch *batch, uint64_t hash)
+{
+	uint64_t old = o->contents_capacity;
+	while (batch->position >= o->contents_capacity)
+		o->contents = grown(o->contents, &o->contents_capacity, sizeof(*o->contents));
+	for (uint64_t p = old; p < o->contents_capacity; p++)
+		o->contents[p] = NULL;
+	for (struct content *c = o->contents[batch->position]; c != NULL; c = c->next) {
+		if (c->hash == hash)
+			return;
+	}
+	uint32_t valid_words =
+	    batch->valid == NULL ? 0 : (o->sim->plan.protocol.batch_count_max + 63) / 64;
+	struct content *c =
+	    malloc(sizeof(*c) + 8ull * valid_words + (((uint64_t)batch->size + 7) & ~7ull));
+	check(c != NULL);
+	*c = (struct content){.next = o->contents[batch->position],
+	    .hash = hash,
+	    .size = batch->size,
+	    .valid_words = valid_words};
+	if (valid_words > 0)
+		memcpy(c->words, batch->valid, 8ull * valid_words);
+	if (batch->size > 0)
+		memcpy(c->words + valid_words, batch->data, batch->size);
+	o->contents[batch->position] = c;
+}
+
+/* Positions below `end` that a window's worth of undone batches may have left wrong. */
+static void
+own_forget(struct oracle_replica *r, uint64_t end)
+{
+	uint64_t window = r->oracle->sim->plan.protocol.window;
+	uint64_t first = r->position > window ? r->position - window + 1 : 1;
+	for (uint64_t p = first; p < end && p < r->own_capacity; p++)
+		r->own[p] = 0;
+}
+
+static void
+own_set(struct oracle_replica *r, uint64_t position, uint64_t hash)
+{
+	uint64_t old = r->own_capacity;
+	while (position >= r->own_capacity)
+		r->own = grown(r->own, &r->own_capacity, sizeof(*r->own));
+	for (uint64_t p = old; p < r->own_capacity; p++)
+		r->own[p] = 0;
+	if (position > r->position + 1) /* its state was fetched: what it had undone is not known */
+		own_forget(r, position);
+	r->own[position] = hash;
+	r->position = position;
+}
+
 void
 oracle_batch(void *context, const struct executor_batch *batch)
 {
@@ -289,9 +304,11 @@ oracle_batch(void *context, const struct executor_batch *batch)
 	if (o->sim->config->trace != NULL)
 		trace_note(o->sim, "replica %u executes position %" PRIu64 ", %016" PRIx64, r->node,
 		    batch->position, hash);
-	if (o->speculative) {
+	if (batch->position > o->head)
+		o->head = batch->position;
+	if (o->tentative) {
+		content_keep(o, batch, hash);
 		own_set(r, batch->position, hash);
-		r->position = batch->position;
 		return;
 	}
 	if (batch->position > o->ledger_count + 1)
@@ -317,7 +334,7 @@ oracle_checkpoint(void *context, uint64_t position, const uint8_t *digest32)
 	uint64_t digest;
 	memcpy(&digest, digest32, sizeof(digest));
 	sim_note(o->sim, digest);
-	if (o->speculative || position == 0 || position > o->ledger_count)
+	if (o->tentative || position == 0 || position > o->ledger_count)
 		return;
 	struct ledger_entry *entry = &o->ledger[position - 1];
 	if (entry->checkpoint && entry->digest != digest)
@@ -327,24 +344,115 @@ oracle_checkpoint(void *context, uint64_t position, const uint8_t *digest32)
 	entry->digest = digest;
 }
 
+/* ---- What replicas promise ------------------------------------------------ */
+
+static uint64_t
+about(const struct message_header *header, uint64_t who, uint64_t view)
+{
+	uint64_t word = random_mix(who << 32 | (uint64_t)header->instance << 8 | header->type);
+	return random_mix(random_mix(word ^ view) ^ header->seq * 0x9e3779b97f4a7c15ull);
+}
+
+void
+oracle_sent(struct oracle *o, uint16_t node, const struct message_header *header)
+{
+	const struct sim_protocol *protocol = &o->sim->config->protocol;
+	uint64_t digest = packet_hash(header->digest, sizeof(header->digest));
+	uint32_t type = (uint32_t)header->type - MESSAGE_PROTOCOL;
+	if (type >= 32 || header->sender != node)
+		return;
+	if ((protocol->vote_types >> type & 1) != 0 &&
+	    !votes_add(&o->votes, about(header, node, header->view), digest))
+		sim_fail(o->sim,
+		    "two votes: replica %u sends another digest for type %u in view %" PRIu64
+		    " at %" PRIu64 " of instance %u",
+		    node, header->type, header->view, header->seq, header->instance);
+	if (protocol->checkpoint_type != 0 && header->type == protocol->checkpoint_type &&
+	    !votes_add(&o->votes, about(header, UINT16_MAX, 0), digest))
+		sim_fail(o->sim,
+		    "checkpoints: replica %u has another digest after %" PRIu64 " of instance %u",
+		    node, header->seq, header->instance);
+}
+
 /* ---- The end -------------------------------------------------------------- */
 
-static void
-own_compare(struct oracle *o)
+/* What a replica of the core has at a position in the end; 0: not known. */
+static uint64_t
+own_final(struct oracle_replica *r, uint64_t position)
+{
+	uint64_t end = executor_position(r->executor);
+	if (position > end || position > r->position || position >= r->own_capacity)
+		return 0;
+	if (end > r->position && position + r->oracle->sim->plan.protocol.window > r->position)
+		return 0;
+	return r->own[position];
+}
+
+/* The one hash that the core has at a position; 0: nobody knows it. */
+static uint64_t
+position_agreed(struct oracle *o, uint64_t position)
 {
 	const struct oracle_replica *first = NULL;
-	for (uint32_t i = 0; i < ORACLE_REPLICAS_MAX; i++) {
-		const struct oracle_replica *r = &o->replicas[i];
-		if (r->oracle == NULL || (o->sim->core >> i & 1) == 0)
+	uint64_t agreed = 0;
+	for (uint64_t left = o->sim->core; left != 0; left &= left - 1) {
+		struct oracle_replica *r = &o->replicas[__builtin_ctzll(left)];
+		uint64_t hash = own_final(r, position);
+		if (hash == 0)
 			continue;
-		if (first == NULL)
-			first = r;
-		uint64_t end = r->position < first->position ? r->position : first->position;
-		for (uint64_t p = 1; p <= end; p++) {
-			if (r->own[p] != first->own[p])
+		if (first != NULL && hash != agreed)
+			sim_fail(o->sim,
+			    "agreement: replicas %u and %u differ at position %" PRIu64,
+			    first->node, r->node, position);
+		first = r;
+		agreed = hash;
+	}
+	const struct content *only = o->contents[position];
+	if (agreed == 0 && only != NULL && only->next == NULL)
+		agreed = only->hash;
+	return agreed;
+}
+
+/* The order that stood in the end, as if it had been executed now. */
+static void
+tentative_settle(struct oracle *o)
+{
+	uint64_t end = 0;
+	for (uint64_t left = o->sim->core; left != 0; left &= left - 1) {
+		uint64_t position = executor_position(o->replicas[__builtin_ctzll(left)].executor);
+		end = position > end ? position : end;
+	}
+	for (uint64_t p = 1; p <= end && p < o->contents_capacity; p++) {
+		uint64_t hash = position_agreed(o, p);
+		const struct content *c = o->contents[p];
+		while (c != NULL && c->hash != hash)
+			c = c->next;
+		if (c == NULL) {
+			o->gaps = true;
+			continue;
+		}
+		struct executor_batch batch = {
+		    .position = p,
+		    .data = (const uint8_t *)(c->words + c->valid_words),
+		    .valid = c->valid_words > 0 ? c->words : NULL,
+		    .size = c->size,
+		};
+		ledger_append(o, &batch, hash);
+	}
+}
+
+/* What was answered is in the order that stands, save for reads, which need no place in it. */
+static void
+answered_check(struct oracle *o)
+{
+	for (uint32_t i = 0; i < o->slots_count; i++) {
+		const struct oracle_slot *s = &o->slots[i];
+		for (uint32_t j = 0; !s->faulty && j < s->count; j++) {
+			const struct asked *a = &s->list[j];
+			if (a->answered && !a->executed && !a->read_only)
 				sim_fail(o->sim,
-				    "agreement: replicas %u and %u differ at position %" PRIu64,
-				    first->node, r->node, p);
+				    "durability: slot %u's operation %u was answered and is in no "
+				    "position",
+				    i, j + 1);
 		}
 	}
 }
@@ -353,7 +461,7 @@ static void
 history_take(struct history *h, const struct asked *a)
 {
 	if (a->recorded)
-		check(history_add(h, &a->op, a->key, a->key_size) == 0);
+		check(history_add(h, &a->kv.op, a->kv.key, a->kv.key_size) == 0);
 }
 
 /* Fails with the checker's evidence. */
@@ -380,8 +488,10 @@ oracle_judge(struct oracle *o)
 	struct witness_report witness;
 	struct linear_report linear;
 	const struct linear_limits limits = {LINEAR_CACHE_MAX, LINEAR_STEPS_MAX};
-	if (o->speculative)
-		own_compare(o);
+	if (o->tentative)
+		tentative_settle(o);
+	if (!o->gaps)
+		answered_check(o);
 	history_init(&h, HISTORY_OPS_MAX);
 	for (uint32_t i = 0; i < o->slots_count; i++) {
 		for (uint32_t j = 0; !o->slots[i].faulty && j < o->slots[i].count; j++)

@@ -12,26 +12,28 @@
 #include <stdint.h>
 
 #include "engine/executor.h"
+#include "engine/recorder.h"
 #include "engine/workload.h"
 #include "linear.h"
+#include "votes.h"
 
-enum { ORACLE_REPLICAS_MAX = 32, ORACLE_KEY_SIZE_MAX = 24 };
+enum { ORACLE_REPLICAS_MAX = 48 };
 
 /* An operation that a client asked for. */
 struct asked {
 	uint64_t hash; /* of its bytes */
 	bool executed;
 	bool read_only;
+	bool answered;
 	bool recorded; /* a key-value operation: part of the history */
-	uint8_t key_size;
-	uint8_t key[ORACLE_KEY_SIZE_MAX];
-	struct history_op op;
+	struct recorded kv;
 };
 
 struct oracle_slot {
 	struct asked *list;
 	uint32_t count;
 	uint32_t capacity;
+	uint32_t executed;  /* as far as the executed order has come: operations of the list */
 	uint64_t timestamp; /* of the last executed request */
 	bool faulty;	    /* its client lies: nothing that it asks for is accounted for */
 };
@@ -44,6 +46,15 @@ struct ledger_entry {
 	bool checkpoint;
 };
 
+/* What somebody executed at a position, kept where it may be undone. */
+struct content {
+	struct content *next; /* of the same position */
+	uint64_t hash;
+	uint32_t size;
+	uint32_t valid_words;
+	uint64_t words[]; /* the bitmap, then the batch */
+};
+
 /* What one correct replica did so far. */
 struct oracle_replica {
 	struct oracle *oracle;
@@ -51,7 +62,7 @@ struct oracle_replica {
 	uint16_t node;
 	uint64_t position;
 	uint64_t executed_base; /* the executor's count minus the ledger's */
-	uint64_t *own;		/* speculative: its hash of each position */
+	uint64_t *own;		/* tentative: its hash of each position; 0: not known */
 	uint64_t own_capacity;
 };
 
@@ -61,7 +72,7 @@ struct oracle {
 	struct sim *sim;
 	struct oracle_slot *slots;
 	uint32_t slots_count;
-	bool speculative;
+	bool tentative;	     /* what is executed may be undone: judged at the end */
 	bool once;	     /* a request is ordered once: no view change, no lost memory so far */
 	bool requests_bound; /* requests carry proofs: nobody can make up another's */
 	struct message_scope scope;
@@ -69,6 +80,11 @@ struct oracle {
 	uint64_t ledger_count;
 	uint64_t ledger_capacity;
 	uint64_t executed;
+	uint64_t head;		   /* the highest position that somebody executed */
+	struct content **contents; /* tentative: of each position */
+	uint64_t contents_capacity;
+	bool gaps; /* positions whose content nobody knows any more */
+	struct votes votes;
 	uint64_t asked;
 	uint64_t answered;
 	struct asked *foreign; /* executed operations of clients that lie */
@@ -90,6 +106,9 @@ bool oracle_answered(struct oracle *o, uint32_t slot, const uint8_t *result, uin
 /* struct executor_observer; the context is a struct oracle_replica. */
 void oracle_batch(void *context, const struct executor_batch *batch);
 void oracle_checkpoint(void *context, uint64_t position, const uint8_t *digest32);
+
+/* A correct replica sends this: is it a promise, and does it break another? */
+void oracle_sent(struct oracle *o, uint16_t node, const struct message_header *header);
 
 /* At the end: is the history linearizable, does it fit the executed order? */
 void oracle_judge(struct oracle *o);

@@ -10,12 +10,17 @@
 #include "mix.h"
 
 enum {
-	US = 1000,
 	MS = 1000000,
 	SAFETY_SHARE = 60,	  /* percent of the operations before the horizon */
 	LIVENESS_MS = 300 * 1000, /* virtual time in which all must be answered after it */
-	QUIET_MS = 60 * 1000,	  /* and in which replicas must become equal */
+	QUIET_MS = 60 * 1000,	  /* and in which replicas must become equal, ... */
+	ASSEMBLY_MS = 10 * 1000,  /* and in which memory comes back */
+	QUIET_RETRIES = 200,	  /* ... with so many times a retry's interval */
+	VIEWS_HEALED_MAX = 64,	  /* view changes after the horizon: far above f + 2, ... */
+	VIEWS_HEALED_EACH = 8,	  /* ... for delays can be longer than drawn timeouts */
 	RATE_ONE = 1024,
+	VALUE_SIZE = 64, /* bytes, at most */
+	VALUE_LARGE_SIZE = 3000,
 	MIX_RESULT_SIZE = 1024, /* bytes: an answer and its proof fit an envelope */
 	MIX_LARGE_SIZE = 5000,	/* and some that do not */
 };
@@ -43,81 +48,6 @@ sim_fail(struct sim *sim, const char *format, ...)
 	longjmp(sim->escape, 1);
 }
 
-/* ---- What the seed says ---------------------------------------------------- */
-
-static uint64_t
-between(struct random *r, uint64_t low, uint64_t high)
-{
-	return low + random_below(r, high - low + 1);
-}
-
-/* Local networks, wide ones, slow ones. */
-static void
-surroundings_draw(struct sim *sim, struct random *r)
-{
-	struct sim_surroundings *a = &sim->around;
-	static const uint64_t scales_ns[] = {5 * US, 50 * US, 500 * US, 5 * MS, 50 * MS};
-	uint64_t scale_ns = scales_ns[random_below(r, random_below(r, 2) ? 2 : 5)];
-	a->delay_min_ns = between(r, scale_ns / 10, scale_ns);
-	a->delay_spread_ns = between(r, 0, 2 * scale_ns);
-	a->tail = random_below(r, 2) ? 0 : (uint32_t)between(r, 10, 200);
-	a->fifo = random_below(r, 3) == 0;
-	a->service_ns = between(r, 500, 20 * US);
-	a->horizon_ns = between(r, 300 * MS, 3000 * (uint64_t)MS) + 100 * scale_ns;
-}
-
-static void
-options_draw(struct sim *sim, struct random *r)
-{
-	struct options *o = &sim->options;
-	static const uint32_t batches[] = {1, 2, 8, 100};
-	static const uint32_t windows[] = {1, 2, 4, 8};
-	uint32_t batch = batches[random_below(r, 4)];
-	uint32_t window = windows[random_below(r, 4)];
-	uint32_t clients = (uint32_t)between(r, 1, 12);
-	bool adaptive = random_below(r, 2) != 0;
-	if (!options_given(o, OPTION_BATCH))
-		o->batch = batch;
-	if (!options_given(o, OPTION_WINDOW))
-		o->window = window;
-	if (!options_given(o, OPTION_CLIENTS))
-		o->clients = clients;
-	if (!options_given(o, OPTION_ADAPTIVE))
-		o->adaptive = adaptive;
-	sim->around.client_nodes = (uint16_t)between(r, 1, 4);
-}
-
-static void
-sizes_set(struct sim *sim)
-{
-	const struct sim_config *config = sim->config;
-	struct random r;
-	random_init(&r, config->seed, 2);
-	sim->options = config->options;
-	sim->options.seed = config->seed;
-	surroundings_draw(sim, &r);
-	if (config->drawn)
-		options_draw(sim, &r);
-	else
-		sim->around.client_nodes = 2;
-	if (config->preset == PRESET_NONE && !config->drawn) { /* for the measurement */
-		sim->around.delay_min_ns = 10 * US;
-		sim->around.delay_spread_ns = 10 * US;
-		sim->around.tail = 0;
-		sim->around.horizon_ns = 1;
-	}
-	uint32_t nodes = sim->around.client_nodes;
-	nodes = nodes < sim->options.clients ? nodes : sim->options.clients;
-	uint32_t per_node = (sim->options.clients + nodes - 1) / nodes;
-	sim->clients_count = (uint16_t)((sim->options.clients + per_node - 1) / per_node);
-	sim->replicas_count = (uint16_t)sim->options.replicas;
-	sim->nodes_count = (uint16_t)(sim->replicas_count + sim->clients_count);
-	for (uint32_t i = 0; i < sim->options.clients; i++)
-		sim->slot_clients[i] = (uint16_t)(i / per_node);
-	for (uint32_t i = 0; i < SIM_NODES_MAX; i++)
-		sim->twin_of[i] = -1;
-}
-
 /* ---- Workloads -------------------------------------------------------------- */
 
 static struct workload *
@@ -135,13 +65,16 @@ workload_make(struct sim *sim, uint16_t index)
 	}
 	random_init(&r, config->seed, 3);
 	bool large = random_below(&r, 5) == 0;
+	uint32_t value_size_max = large ? VALUE_LARGE_SIZE : VALUE_SIZE;
+	if (config->value_size_max > 0)
+		value_size_max = config->value_size_max;
 	return mix_open(&(struct mix_config){
 	    .seed = config->seed,
 	    .slot_first = plain.slot_first,
 	    .slots_count = plain.slots_count,
-	    .keys_count = (uint32_t)between(&r, 1, 12),
-	    .value_size_max = large ? 3000 : 64,
-	    .result_size_max = large ? MIX_LARGE_SIZE : MIX_RESULT_SIZE,
+	    .keys_count = 1 + (uint32_t)random_below(&r, 12),
+	    .value_size_max = value_size_max,
+	    .result_size_max = value_size_max > VALUE_SIZE ? MIX_LARGE_SIZE : MIX_RESULT_SIZE,
 	});
 }
 
@@ -156,11 +89,12 @@ workloads_open(struct sim *sim)
 	};
 	for (uint16_t i = 0; i < sim->clients_count; i++) {
 		struct workload *w = workload_make(sim, i);
-		sim->nodes[sim->replicas_count + i].workload = recorder_open(&sim->oracle, w);
+		sim->nodes[sim->replicas_count + i].workload = listener_open(&sim->oracle, w);
 		input.op_size_max = workload_op_size_max(w);
 		input.result_size_max = workload_result_size_max(w);
 	}
 	plan_make(&sim->plan, &input);
+	sim_protocol_settle(sim);
 }
 
 /* ---- The schedule ----------------------------------------------------------- */
@@ -176,6 +110,7 @@ schedule_make(struct sim *sim)
 	    .seed = config->seed,
 	    .horizon_ns = sim->around.horizon_ns,
 	    .delay_ns = sim->around.delay_min_ns + sim->around.delay_spread_ns / 2,
+	    .timeout_ns = sim->settings.view_timeout_ns,
 	    .replicas_count = sim->replicas_count,
 	    .clients_count = sim->clients_count,
 	    .faults = single ? 0 : (uint16_t)sim->options.faults,
@@ -198,7 +133,6 @@ schedule_make(struct sim *sim)
 static void
 schedule_study(struct sim *sim)
 {
-	const struct sim_protocol *protocol = &sim->config->protocol;
 	uint64_t replicas = (1ull << sim->replicas_count) - 1;
 	uint64_t lost = 0;
 	for (uint32_t i = 0; i < sim->schedule.count; i++) {
@@ -215,8 +149,6 @@ schedule_study(struct sim *sim)
 		}
 		if (f->kind == FAULT_CORRUPT || f->kind == FAULT_MESSAGE_CORRUPTED)
 			sim->disturbed = true;
-		if (f->kind == FAULT_AMNESIA && protocol->byzantine)
-			lost |= f->from;
 		if (f->end_ns == FAULT_NEVER && f->kind <= FAULT_AMNESIA) {
 			/* The side that is not most of them is the one that is lost. */
 			uint64_t side = f->from & replicas;
@@ -268,7 +200,7 @@ node_restart(struct sim_node *node)
 		node_open(sim, node->index, identity, true);
 		node->forgets = false;
 		node->recovering = true;
-		node->recovered = sim->oracle.ledger_count;
+		node->recovered = sim->oracle.head;
 		sim->oracle.once = false;
 	}
 	node->up = true;
@@ -357,12 +289,32 @@ faults_turn(struct sim *sim)
 	}
 }
 
+uint32_t
+sim_fault_add(struct sim *sim, const struct fault *fault)
+{
+	struct fault now = *fault;
+	uint32_t at = 0;
+	now.start_ns = sim->now_ns;
+	schedule_add(&sim->schedule, &now);
+	while (at < sim->schedule.count && sim->schedule.list[at].start_ns <= sim->now_ns)
+		at++;
+	sim->fault_edge_ns = sim->now_ns;
+	return at - 1;
+}
+
+void
+sim_fault_end(struct sim *sim, uint32_t index)
+{
+	sim->schedule.list[index].end_ns = sim->now_ns;
+	sim->fault_edge_ns = sim->now_ns;
+}
+
 /* ---- The loop ---------------------------------------------------------------- */
 
 uint64_t
 sim_allowed(const struct sim *sim)
 {
-	uint64_t operations = sim->config->operations;
+	uint64_t operations = sim->operations;
 	uint64_t early = operations * SAFETY_SHARE / 100;
 	if (sim->now_ns >= sim->around.horizon_ns)
 		return operations;
@@ -372,9 +324,9 @@ sim_allowed(const struct sim *sim)
 uint64_t
 sim_allowed_next_ns(const struct sim *sim)
 {
-	uint64_t early = sim->config->operations * SAFETY_SHARE / 100;
+	uint64_t early = sim->operations * SAFETY_SHARE / 100;
 	uint64_t horizon_ns = sim->around.horizon_ns;
-	if (sim->oracle.asked >= sim->config->operations)
+	if (sim->oracle.asked >= sim->operations)
 		return FAULT_NEVER;
 	if (sim->now_ns >= horizon_ns)
 		return sim->now_ns;
@@ -401,18 +353,6 @@ recovery_follow(struct sim_node *node)
 		node->recovering = false;
 }
 
-static uint64_t
-node_view(const struct sim_node *node)
-{
-	const struct shard *s = node->replica->shard;
-	uint64_t highest = 0;
-	for (uint32_t i = 0; i < s->config.machines_count; i++) {
-		uint64_t view = node->machine->view(s->machines[i]);
-		highest = view > highest ? view : highest;
-	}
-	return highest;
-}
-
 bool
 sim_view_moved(const struct sim *sim)
 {
@@ -420,6 +360,21 @@ sim_view_moved(const struct sim *sim)
 	for (uint16_t i = 0; i < sim->replicas_count && !moved; i++)
 		moved = sim->nodes[i].correct && node_view(&sim->nodes[i]) > 0;
 	return moved;
+}
+
+/* Views that correct replicas went through since the faults ended: a storm of them is a failure. */
+static void
+view_growth_check(struct sim *sim)
+{
+	if (sim->now_ns < sim->around.horizon_ns) {
+		sim->view_healed = sim->report->view_max;
+		return;
+	}
+	sim->report->views_healed = sim->report->view_max - sim->view_healed;
+	if (sim->report->views_healed >
+	    VIEWS_HEALED_MAX + (uint64_t)VIEWS_HEALED_EACH * sim->replicas_count)
+		sim_fail(sim, "views: %" PRIu64 " view changes since the faults ended",
+		    sim->report->views_healed);
 }
 
 static void
@@ -434,6 +389,7 @@ run_node(struct sim *sim, struct sim_node *node)
 		uint64_t view = node_view(node);
 		if (view > sim->report->view_max)
 			sim->report->view_max = view;
+		view_growth_check(sim);
 		return;
 	}
 	for (uint32_t i = 0; i < sim->active_count; i++) {
@@ -459,14 +415,16 @@ sim_event(struct sim *sim, uint64_t until_ns)
 		return false;
 	check(at_ns >= sim->now_ns);
 	sim->now_ns = at_ns;
-	if (++sim->report->events > sim->config->steps_max)
-		sim_fail(sim, "progress: more than %" PRIu64 " events", sim->config->steps_max);
+	if (++sim->report->events > sim->steps_max)
+		sim_fail(sim, "progress: more than %" PRIu64 " events", sim->steps_max);
 	if (sim->fault_edge_ns == at_ns)
 		faults_turn(sim);
 	else if (network_ns == at_ns)
 		arrive(sim);
 	else
 		run_node(sim, next);
+	if (sim->config->script != NULL)
+		sim->config->script->event(sim->config->script->self, sim);
 	return true;
 }
 
@@ -475,7 +433,7 @@ sim_event(struct sim *sim, uint64_t until_ns)
 static bool
 clients_quiet(const struct sim *sim)
 {
-	if (sim->oracle.asked < sim->config->operations)
+	if (sim->oracle.asked < sim->operations)
 		return false;
 	for (uint16_t i = sim->replicas_count; i < sim->nodes_count; i++) {
 		const struct sim_node *node = &sim->nodes[i];
@@ -485,7 +443,7 @@ clients_quiet(const struct sim *sim)
 	return true;
 }
 
-/* All replicas of the core have executed the same. */
+/* All replicas of the core have executed the same, and none is fetching a state. */
 static bool
 core_equal(const struct sim *sim)
 {
@@ -493,7 +451,8 @@ core_equal(const struct sim *sim)
 	for (uint64_t left = sim->core; left != 0; left &= left - 1) {
 		const struct replica *r = sim->nodes[__builtin_ctzll(left)].replica;
 		uint64_t position = executor_position(&r->executor);
-		if (r->running || (first != UINT64_MAX && position != first))
+		if (r->running || r->executor.state.transferring ||
+		    (first != UINT64_MAX && position != first))
 			return false;
 		first = position;
 	}
@@ -517,6 +476,21 @@ states_compare(struct sim *sim)
 	}
 }
 
+/* Messages that were never completed give their memory back in time. */
+static void
+memory_check(struct sim *sim)
+{
+	uint64_t end_ns = sim->now_ns + ASSEMBLY_MS * (uint64_t)MS;
+	for (uint16_t i = 0; sim->liars == 0 && i < sim->nodes_count; i++) {
+		const struct sim_node *node = &sim->nodes[i];
+		while (node->up && node_assemblies(node) > 0) {
+			if (!sim_event(sim, end_ns))
+				sim_fail(sim, "memory: node %u still puts %u messages together", i,
+				    node_assemblies(node));
+		}
+	}
+}
+
 static void
 stuck_fail(struct sim *sim)
 {
@@ -533,7 +507,7 @@ stuck_fail(struct sim *sim)
 	sim_fail(sim,
 	    "liveness: %" PRIu64 " of %" PRIu64 " operations were asked for, %" PRIu64
 	    " answered; positions of replicas, open operations of clients:%s",
-	    sim->oracle.asked, sim->config->operations, sim->oracle.answered, text);
+	    sim->oracle.asked, sim->operations, sim->oracle.answered, text);
 }
 
 static void
@@ -544,9 +518,11 @@ sim_loop(struct sim *sim)
 		if (!sim_event(sim, end_ns))
 			stuck_fail(sim);
 	}
-	end_ns = sim->now_ns + QUIET_MS * (uint64_t)MS;
-	if (end_ns < sim->around.horizon_ns + QUIET_MS * (uint64_t)MS)
-		end_ns = sim->around.horizon_ns + QUIET_MS * (uint64_t)MS;
+	if (sim->now_ns > sim->around.horizon_ns)
+		sim->report->settled_ns = sim->now_ns - sim->around.horizon_ns;
+	uint64_t quiet_ns = QUIET_MS * (uint64_t)MS + QUIET_RETRIES * sim->options.retry_ns;
+	end_ns = sim->now_ns > sim->around.horizon_ns ? sim->now_ns : sim->around.horizon_ns;
+	end_ns += quiet_ns;
 	while (sim->now_ns < sim->around.horizon_ns || !core_equal(sim)) {
 		if (sim->now_ns < sim->around.horizon_ns) {
 			if (!sim_event(sim, sim->around.horizon_ns))
@@ -555,27 +531,32 @@ sim_loop(struct sim *sim)
 			stuck_fail(sim);
 		}
 	}
+	memory_check(sim);
 	states_compare(sim);
 	oracle_judge(&sim->oracle);
+	if (sim->config->script != NULL)
+		sim->config->script->end(sim->config->script->self, sim);
 }
 
 static void
 sim_open(struct sim *sim)
 {
-	sizes_set(sim);
+	sim_sizes_draw(sim);
 	sim->nodes = calloc(SIM_NODES_MAX, sizeof(*sim->nodes));
 	check(sim->nodes != NULL);
 	network_init(&sim->network);
 	schedule_init(&sim->schedule);
-	workloads_open(sim);
 	schedule_make(sim);
+	workloads_open(sim);
 	oracle_open(&sim->oracle, sim, sim->options.clients);
 	schedule_study(sim);
 	for (uint32_t i = 0; i < sim->options.clients; i++)
 		sim->oracle.slots[i].faulty =
 		    (sim->liars >> (sim->replicas_count + sim->slot_clients[i]) & 1) != 0;
-	sim->scratch_size = 2 * sim->plan.envelope_size;
-	sim->scratch = aligned_alloc(64, (sim->scratch_size + 63u) & ~63u);
+	sim->message_room = sim->plan.message_size_max > sim->plan.envelope_size
+				? sim->plan.message_size_max
+				: sim->plan.envelope_size;
+	sim->scratch = aligned_alloc(64, (sim->message_room + 63u) & ~63u);
 	check(sim->scratch != NULL);
 	uint16_t plain = (uint16_t)(sim->replicas_count + sim->clients_count);
 	for (uint16_t i = 0; i < plain; i++) {
@@ -621,6 +602,7 @@ sim_run(const struct sim_config *config, struct sim_report *report)
 	}
 	sim_running = NULL;
 	report->hash = sim.hash;
+	report->flight_peak = sim.network.count_peak;
 	report->virtual_ns = sim.now_ns;
 	report->operations = sim.oracle.answered;
 	for (uint16_t i = 0; sim.nodes != NULL && i < SIM_NODES_MAX; i++) {

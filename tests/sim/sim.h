@@ -27,9 +27,9 @@
 #include "oracle.h"
 
 enum {
-	SIM_REPLICAS_MAX = 16,
+	SIM_REPLICAS_MAX = 32,
 	SIM_CLIENT_NODES_MAX = 8,
-	SIM_NODES_MAX = 32, /* a twin is a node too */
+	SIM_NODES_MAX = 48, /* a twin is a node too */
 	SIM_SLOTS_MAX = 256,
 	SIM_INBOX_MAX = 1024,	  /* datagrams that wait at a node: its receive queue */
 	SIM_FLIGHT_MAX = 1 << 20, /* datagrams under way: more is a storm */
@@ -45,11 +45,55 @@ struct sim_protocol {
 	bool byzantine;	  /* survives f liars */
 	bool client_lies; /* and clients that lie */
 	bool amnesia;	  /* a replica without memory recovers: at most f at a time */
+	bool modes;	  /* has tentative execution, reads out of order, a watch on the primary */
 	uint64_t needed;  /* replicas whose loss for ever it does not survive, mask */
 	const char *(*type_name)(uint8_t type); /* NULL: only numbers are known */
+	uint32_t vote_types; /* bit t: (MESSAGE_PROTOCOL + t, view, seq) is promised one digest */
+	uint8_t checkpoint_type; /* seq has one digest at all correct replicas; 0: none */
 };
 
 enum sim_workload { SIM_MIX, SIM_NULL, SIM_ECHO };
+
+/* Settings of a protocol; where a configuration has none, they are drawn from the seed. Those
+   that are 0 or false stay as planned. */
+struct sim_settings {
+	uint32_t checkpoint_interval; /* batches */
+	uint64_t view_timeout_ns;
+	bool tentative;
+	bool reads;
+	bool watch_primary;
+};
+
+/* What the seed says about the surroundings. */
+struct sim_surroundings {
+	uint64_t delay_min_ns;
+	uint64_t delay_spread_ns;
+	uint32_t tail;	     /* one message in `tail` takes up to 20 times as long; 0: none */
+	bool fifo;	     /* links do not reorder */
+	uint64_t service_ns; /* of a burst, and a tenth of it for each datagram */
+	uint64_t horizon_ns;
+	uint16_t client_nodes;
+};
+
+struct sim;
+
+/* A message on its way, before the faults. */
+struct sim_passage {
+	uint16_t from; /* nodes */
+	uint16_t to;
+	struct packet *packet; /* may be replaced by another */
+	uint64_t later_ns;     /* added to its delay */
+	uint32_t copies;       /* 1; more: they come, too */
+};
+
+/* What a script does to a run: see scenario.h. */
+struct sim_script {
+	void *self;
+	/* A message leaves; false: it does not arrive. */
+	bool (*message)(void *self, struct sim *sim, struct sim_passage *passage);
+	void (*event)(void *self, struct sim *sim); /* something has happened */
+	void (*end)(void *self, struct sim *sim);   /* the run is over, and nothing has failed */
+};
 
 struct sim_config {
 	struct sim_protocol protocol;
@@ -57,9 +101,13 @@ struct sim_config {
 	uint64_t seed;
 	enum preset preset;
 	enum sim_workload workload;
-	uint64_t operations; /* asked for in all, by all clients */
-	uint64_t steps_max;  /* events: more is no progress */
-	bool drawn;	     /* sizes that the options leave open are drawn from the seed */
+	uint32_t value_size_max;	       /* bytes, of the mix; 0: drawn */
+	uint64_t operations;		       /* asked for in all, by all clients */
+	uint64_t steps_max;		       /* events: more is no progress */
+	const struct sim_script *script;       /* NULL: none */
+	const struct sim_surroundings *around; /* NULL: drawn */
+	const struct sim_settings *settings;   /* NULL: drawn, or (not `drawn`) as planned */
+	bool drawn; /* sizes that the options leave open are drawn from the seed */
 	bool real_crypto;
 	FILE *trace;			 /* NULL: none */
 	const struct schedule *schedule; /* NULL: drawn from the seed */
@@ -80,19 +128,11 @@ struct sim_report {
 	uint64_t executed;   /* requests in the agreed order */
 	uint64_t positions;
 	uint64_t view_max;
+	uint64_t views_healed;		    /* view changes after the horizon */
+	uint64_t flight_peak;		    /* most datagrams under way at once */
+	uint64_t settled_ns;		    /* from the horizon until everything was answered */
 	bool undecided;			    /* neither search nor witness could judge the history */
 	uint64_t faults[FAULT_KINDS_COUNT]; /* how often each struck */
-};
-
-/* What the seed says about the surroundings. */
-struct sim_surroundings {
-	uint64_t delay_min_ns;
-	uint64_t delay_spread_ns;
-	uint32_t tail;	     /* one message in `tail` takes up to 20 times as long; 0: none */
-	bool fifo;	     /* links do not reorder */
-	uint64_t service_ns; /* of a burst, and a tenth of it for each datagram */
-	uint64_t horizon_ns;
-	uint16_t client_nodes;
 };
 
 /* An instance of the engine with its surroundings. */
@@ -121,11 +161,12 @@ struct sim_node {
 	uint32_t inbox_first;
 	uint32_t inbox_count;
 	struct packet *inbox[SIM_INBOX_MAX];
-	uint32_t held_count; /* in hand while the node runs */
+	bool inbox_own[SIM_INBOX_MAX]; /* sent by itself, not over the network */
+	uint32_t held_count;	       /* in hand while the node runs */
 	struct packet *held[SHARD_BURST_MAX];
 	void *envelopes_free; /* a list through the envelopes' first bytes */
 	int64_t envelopes_out;
-	uint64_t violations; /* messages that it counted as such */
+	uint64_t bursts;
 	uint32_t old_count;
 	struct packet *old[SIM_OLD_MAX]; /* what a liar sent or saw before */
 };
@@ -136,6 +177,9 @@ struct sim {
 	struct options options;
 	struct plan plan;
 	struct sim_surroundings around;
+	uint64_t operations; /* asked for in all: of large clusters, fewer */
+	uint64_t steps_max;
+	struct sim_settings settings; /* 0 or false: as planned */
 	uint64_t now_ns;
 	uint64_t hash;
 	uint16_t replicas_count;
@@ -156,13 +200,15 @@ struct sim {
 	bool explicit_only; /* single messages are named: the drawn faults of messages are off */
 	uint64_t link_sent[SIM_NODES_MAX][SIM_NODES_MAX];
 	uint64_t link_last_ns[SIM_NODES_MAX][SIM_NODES_MAX];
-	uint64_t liars; /* nodes that lie now or later, twins too */
-	uint64_t core;	/* replicas that must be live and equal in the end */
-	bool disturbed; /* somebody lies, or bits flip: bad messages are to be expected */
+	uint64_t liars;	      /* nodes that lie now or later, twins too */
+	uint64_t core;	      /* replicas that must be live and equal in the end */
+	uint64_t view_healed; /* the highest view at the horizon */
+	bool disturbed;	      /* somebody lies, or bits flip: bad messages are to be expected */
 	struct oracle oracle;
 	jmp_buf escape;
-	uint8_t *scratch; /* where liars write */
-	uint32_t scratch_size;
+	uint8_t *scratch;      /* where liars write */
+	uint32_t message_room; /* bytes there: of the largest message, in segments or not */
+	uint64_t late_ns;      /* a liar sends what is sent now so much later */
 	struct executor_observer observers[SIM_NODES_MAX];
 };
 
@@ -172,6 +218,11 @@ void sim_run(const struct sim_config *config, struct sim_report *report);
 /* Ends the run with a violation. */
 _Noreturn void sim_fail(struct sim *sim, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* A fault that begins now; returns its place in the schedule, which stays. */
+uint32_t sim_fault_add(struct sim *sim, const struct fault *fault);
+/* Ends one that has begun. */
+void sim_fault_end(struct sim *sim, uint32_t index);
 
 /* Adds a word to the hash of the run. */
 static inline void
@@ -195,6 +246,13 @@ sim_chance(uint64_t word, uint64_t in_a_thousand)
 	return word % 1000 < in_a_thousand;
 }
 
+/* ---- sim_draw.c: what the seed says of sizes ------------------------------ */
+
+/* Surroundings, sizes and proofs: what the options leave open is drawn. */
+void sim_sizes_draw(struct sim *sim);
+/* The protocol's own settings, when there is a plan. */
+void sim_protocol_settle(struct sim *sim);
+
 /* ---- sim_node.c: nodes --------------------------------------------------- */
 
 void node_open(struct sim *sim, uint16_t index, uint16_t identity, bool restarted);
@@ -203,10 +261,16 @@ void node_close(struct sim_node *node);
 uint64_t node_clock(const struct sim_node *node);
 uint64_t node_clock_at(const struct sim_node *node, uint64_t local_ns);
 void node_clock_set(struct sim_node *node, uint64_t rate, uint64_t jump_ns);
+/* Large messages that are being put together. */
+uint32_t node_assemblies(const struct sim_node *node);
+/* The highest view that a replica's machines are in. */
+uint64_t node_view(const struct sim_node *node);
 void node_run(struct sim_node *node);
 /* Puts a datagram into the inbox; takes over one reference. */
 void node_receive(struct sim_node *node, struct packet *packet);
 void node_inbox_clear(struct sim_node *node);
+/* What a node sends to itself comes back in its next burst. Takes over one reference. */
+void node_loop(struct sim_node *node, const struct send *send, struct packet *packet);
 /* A correct replica has left the first view. */
 bool sim_view_moved(const struct sim *sim);
 /* Operations that clients may have asked for by now, and when one more may be. */
@@ -229,10 +293,39 @@ node_shard(const struct sim_node *node)
 void link_send(struct sim_node *from, uint16_t to, struct packet *packet);
 void link_explicit_build(struct sim *sim);
 
+/* The same, to one node, which is another than the sender. Takes over one reference. */
+void link_pass(struct sim *sim, uint16_t from, uint16_t to, struct packet *packet);
+
 /* ---- lie.c: what liars make of their messages ----------------------------- */
+
+/* A message taken apart in the simulation's scratch memory, to be changed and sealed again. */
+struct lie_letter {
+	struct message_header *header;
+	uint8_t *body;
+	uint32_t body_size;
+	uint32_t body_room;
+	uint8_t flags; /* enum send_flags */
+	uint8_t proof; /* as the engine seals it: a Merkle proof without its depth */
+};
+/* False: it cannot be taken apart. */
+bool lie_open(const struct sim *sim, struct lie_letter *letter, const void *data, uint32_t size);
+/* Sealed with the node's own keys, for a replica or the client of a slot. */
+struct packet *lie_seal(
+    struct sim_node *node, struct lie_letter *letter, uint16_t to, uint16_t client);
 
 /* True: the send was replaced; nothing more is to be done with it. */
 bool lie_send(struct sim_node *node, const struct send *send);
+/* A large message that was sealed just now: receivers that are told something else are struck
+   from send->to, or it is changed in place. */
+void lie_send_large(struct sim_node *node, struct send *send);
+/* lie_batch.c: makes another batch of one in place. False: it is none. */
+struct lie_body {
+	uint8_t *bytes; /* aligned to 8 */
+	uint32_t size;
+	uint32_t room;
+};
+bool lie_batch(
+    const struct sim *sim, struct lie_body *body, const struct packet *other, uint64_t word);
 void lie_generate(struct sim_node *node, const struct fault *fault, uint64_t number);
 void lie_remember(struct sim_node *node, struct packet *packet);
 

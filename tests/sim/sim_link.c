@@ -131,6 +131,11 @@ fate_meet(struct sim *sim, struct fate *fate, const struct fault *f, uint16_t fr
 	case FAULT_ONE_WAY:
 		fate->why = "cut";
 		break;
+	case FAULT_VIEW_CUT:
+		if (node_view(&sim->nodes[from]) % (f->amount >> 8) != (f->amount & 255))
+			return;
+		fate->why = "cut";
+		break;
 	case FAULT_CLOG:
 		if (f->end_ns == FAULT_NEVER)
 			fate->why = "clogged";
@@ -141,6 +146,17 @@ fate_meet(struct sim *sim, struct fate *fate, const struct fault *f, uint16_t fr
 		return;
 	}
 	struck(sim, f->kind);
+}
+
+/* A replica that censors takes no request of the clients' nodes that it does not like. */
+static bool
+censored(const struct sim *sim, const struct fault *f, uint16_t from, const struct packet *packet)
+{
+	const struct message_header *header = (const void *)packet->data;
+	uint16_t node = from;
+	if (header->type == MESSAGE_REQUEST && header->sender < sim->options.clients)
+		node = (uint16_t)(sim->replicas_count + sim->slot_clients[header->sender]);
+	return (f->to >> node & 1) != 0;
 }
 
 static struct packet *
@@ -185,17 +201,27 @@ post(struct sim *sim, uint16_t from, uint16_t to, struct packet *packet, uint64_
 	    &(struct arrival){.at_ns = at_ns, .packet = packet, .from = from, .to = to});
 }
 
-/* To one node, which is another than the sender. */
-static void
+void
 link_pass(struct sim *sim, uint16_t from, uint16_t to, struct packet *packet)
 {
 	struct fate fate = {0};
+	struct sim_passage passage = {.from = from, .to = to, .packet = packet, .copies = 1};
 	uint64_t ordinal = sim->link_sent[from][to]++;
+	if (sim->config->script != NULL) {
+		if (!sim->config->script->message(sim->config->script->self, sim, &passage))
+			fate.why = "taken";
+		packet = passage.packet;
+	}
 	uint64_t word = sim_draw(sim, (uint64_t)from << 16 | (uint64_t)to << 8 | 0xff, ordinal);
 	if (sim->explicit_only)
 		fate_explicit(sim, &fate, from, to, ordinal);
 	for (uint32_t i = 0; i < sim->active_count; i++) {
 		const struct fault *f = &sim->schedule.list[sim->active[i]];
+		if (f->kind == FAULT_CENSOR && (f->from >> to & 1) != 0 &&
+		    censored(sim, f, from, packet)) {
+			fate.why = "censored";
+			struck(sim, FAULT_CENSOR);
+		}
 		if (f->kind > FAULT_CLOG)
 			continue;
 		if (between(f, from, to) || (f->kind == FAULT_PARTITION && between(f, to, from)))
@@ -216,11 +242,13 @@ link_pass(struct sim *sim, uint16_t from, uint16_t to, struct packet *packet)
 		packet_release(packet);
 		return;
 	}
-	uint64_t at_ns = sim->now_ns + delay(sim, word) + fate.extra_ns;
+	uint64_t at_ns = sim->now_ns + delay(sim, word) + fate.extra_ns + sim->late_ns;
 	at_ns = at_ns < fate.hold_until_ns ? fate.hold_until_ns : at_ns;
-	if (fate.duplicate) {
+	at_ns += passage.later_ns;
+	passage.copies += fate.duplicate;
+	for (uint32_t i = 1; i < passage.copies; i++) {
 		packet->references++;
-		post(sim, from, to, packet, at_ns + delay(sim, random_mix(word)));
+		post(sim, from, to, packet, at_ns + i * delay(sim, random_mix(word)));
 	}
 	if (fate.corrupt)
 		packet = corrupted(sim, packet, random_mix(word + 1));

@@ -42,6 +42,9 @@ struct campaign {
 	uint64_t delivered;
 	uint64_t operations;
 	uint64_t virtual_ns;
+	uint64_t flight_peak;
+	uint64_t views_max;  /* view changes after the horizon, in the worst run */
+	uint64_t settled_ns; /* time to answer everything after it, in the worst run */
 	uint64_t faults[FAULT_KINDS_COUNT];
 	double seconds;
 	double cpu_seconds;
@@ -492,6 +495,12 @@ campaign_add(struct campaign *all, const struct sim_report *r)
 	all->delivered += r->delivered;
 	all->operations += r->operations;
 	all->virtual_ns += r->virtual_ns;
+	if (r->flight_peak > all->flight_peak)
+		all->flight_peak = r->flight_peak;
+	if (r->views_healed > all->views_max)
+		all->views_max = r->views_healed;
+	if (r->settled_ns > all->settled_ns)
+		all->settled_ns = r->settled_ns;
 	for (uint32_t i = 0; i < FAULT_KINDS_COUNT; i++)
 		all->faults[i] += r->faults[i];
 }
@@ -512,7 +521,11 @@ campaign_print(const struct campaign *all)
 		if (all->faults[i] > 0)
 			printf(" %s %" PRIu64, fault_name((enum fault_kind)i), all->faults[i]);
 	}
-	printf("\nhistories undecided %" PRIu64 "\nfailures %" PRIu64 "\n", all->undecided,
+	printf("\nafter the faults, at worst: %" PRIu64
+	       " view changes, %.3f s until all was answered\n",
+	    all->views_max, (double)all->settled_ns * 1e-9);
+	printf("under way at once, at most: %" PRIu64 " datagrams\n", all->flight_peak);
+	printf("histories undecided %" PRIu64 "\nfailures %" PRIu64 "\n", all->undecided,
 	    all->failures);
 }
 

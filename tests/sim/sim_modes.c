@@ -5,10 +5,40 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "protocols/pbft/pbft.h"
 #include "protocols/registry.h"
 #include "quorum.h"
 
 enum { MODES_MAX = 32, OPERATIONS_DEFAULT = 300, STEPS_DEFAULT = 3000000 };
+
+/* What is known of a protocol beyond the registry's line. */
+struct sim_knowledge {
+	const struct machine *replica;
+	const char *(*type_name)(uint8_t type);
+	uint32_t vote_types;
+	uint8_t checkpoint_type;
+};
+
+static const struct sim_knowledge knowledge[] = {
+    {&pbft_replica, pbft_type_name,
+	1u << (PBFT_PRE_PREPARE - MESSAGE_PROTOCOL) | 1u << (PBFT_PREPARE - MESSAGE_PROTOCOL) |
+	    1u << (PBFT_COMMIT - MESSAGE_PROTOCOL),
+	PBFT_CHECKPOINT},
+};
+
+static void
+knowledge_add(struct sim_protocol *protocol)
+{
+	for (size_t i = 0; i < sizeof(knowledge) / sizeof(knowledge[0]); i++) {
+		const struct sim_knowledge *k = &knowledge[i];
+		if (k->replica != protocol->protocol->replica)
+			continue;
+		protocol->modes = true;
+		protocol->type_name = k->type_name;
+		protocol->vote_types = k->vote_types;
+		protocol->checkpoint_type = k->checkpoint_type;
+	}
+}
 
 /* The least replicas say what a protocol is made against: 3f + 1 survive liars. */
 bool
@@ -20,6 +50,7 @@ sim_mode_at(uint32_t index, struct sim_protocol *protocol)
 		protocol->byzantine = p->replicas_per_fault >= 3;
 		protocol->amnesia = protocol->byzantine;
 		protocol->client_lies = true;
+		knowledge_add(protocol);
 		return true;
 	}
 	if (index > registry_count())
@@ -102,6 +133,6 @@ sim_config_make(struct sim_config *config, const char *mode, uint32_t faults)
 	bool ok = sim_options(config, sizeof(argv) / sizeof(argv[0]) - 1, argv, &error);
 	if (!ok)
 		fprintf(stderr, "%s\n", error.text);
-	config->options.given = 0;
+	config->options.given = 1ull << OPTION_FAULTS | 1ull << OPTION_REPLICAS;
 	return ok;
 }

@@ -17,7 +17,14 @@
 #define EXACT 0
 #endif
 
-enum { RATE_ONE = 1024, KEY_SEED = 7, CRYPTO_SETS_MAX = 64 };
+enum {
+	RATE_ONE = 1024,
+	KEY_SEED = 7,
+	CRYPTO_SETS_MAX = 64,
+	VIOLATIONS_EVERY = 64,	 /* bursts */
+	AUDITED_BURSTS = 100000, /* of a node, one by one; then one in AUDIT_EVERY */
+	AUDIT_EVERY = 8,
+};
 
 /* ---- Crypto ---------------------------------------------------------------- */
 
@@ -31,6 +38,7 @@ struct crypto_set {
 	struct crypto *nodes[SIM_NODES_MAX];
 };
 
+static struct sim_node *running; /* the node whose burst it is */
 static struct crypto_set crypto_sets[CRYPTO_SETS_MAX];
 static uint32_t crypto_sets_count;
 static struct key_pair key_pairs[SIM_NODES_MAX];
@@ -109,6 +117,35 @@ sim_crypto(const struct sim *sim, uint16_t identity)
 	return set->nodes[identity];
 }
 
+/*
+ * A shard's prover: sim_crypto_ops(), with an ear at large messages, which leave as segments,
+ * and are whole only when they have just been sealed.
+ */
+static void
+seal(struct crypto *crypto, struct send *sends, uint32_t count)
+{
+	struct sim_node *node = running;
+	check(node != NULL && node->crypto == crypto);
+	sim_crypto_ops(node->sim)->seal(crypto, sends, count);
+	for (uint32_t i = 0; i < count; i++) {
+		if (sends[i].large == 0)
+			continue;
+		if ((node->sim->liars >> node->index & 1) != 0)
+			lie_send_large(node, &sends[i]);
+		else if (node->replica != NULL)
+			oracle_sent(&node->sim->oracle, node->identity, sends[i].header);
+	}
+}
+
+static const struct crypto_ops *
+crypto_ops_of_node(const struct sim *sim)
+{
+	static struct crypto_ops ops;
+	ops = *sim_crypto_ops(sim);
+	ops.seal = seal;
+	return &ops;
+}
+
 static void
 digest(void *context, const struct digest_job *jobs, uint32_t count)
 {
@@ -150,13 +187,29 @@ envelope_free(struct sim_node *node, void *envelope)
 	node->envelopes_free = envelope;
 }
 
+void
+node_loop(struct sim_node *node, const struct send *send, struct packet *packet)
+{
+	uint32_t before = node->inbox_count;
+	link_send(node, node->identity, packet);
+	/* It came at once, unless the inbox is full. */
+	if (node->inbox_count > before) {
+		uint32_t at = (node->inbox_first + before) % SIM_INBOX_MAX;
+		node->inbox_own[at] = (send->flags & SEND_SEALED) == 0;
+	}
+}
+
 static void
 send_plain(struct sim_node *node, const struct send *s)
 {
 	struct packet *packet = packet_make(s->header, s->header->size);
 	for (uint64_t left = s->to; left != 0; left &= left - 1) {
+		uint16_t to = (uint16_t)__builtin_ctzll(left);
 		packet->references++;
-		link_send(node, (uint16_t)__builtin_ctzll(left), packet);
+		if (to == node->identity)
+			node_loop(node, s, packet);
+		else
+			link_send(node, to, packet);
 	}
 	if (s->to == 0) {
 		check(s->client < node->sim->options.clients);
@@ -173,17 +226,32 @@ transmit(void *self, struct send *sends, uint32_t count)
 {
 	struct sim_node *node = self;
 	for (uint32_t i = 0; i < count; i++) {
-		const struct send *s = &sends[i];
+		struct send *s = &sends[i];
 		/* A large message went to the segmenter; its envelope is empty. */
 		if (s->large == 0) {
 			check(s->to >> node->sim->replicas_count == 0);
 			check(s->header->size <= s->capacity);
 			node->sends++;
+			if (node->correct && node->replica != NULL)
+				oracle_sent(&node->sim->oracle, node->identity, s->header);
 			if ((node->sim->liars >> node->index & 1) == 0 || !lie_send(node, s))
 				send_plain(node, s);
 		}
 		envelope_free(node, s->owner);
+		s->owner = NULL;
 	}
+}
+
+/* What a machine wants people to know: a line of the trace. */
+static void
+note_take(void *self, const struct note *note)
+{
+	struct sim_node *node = self;
+	char text[256];
+	if (node->sim->config->trace == NULL)
+		return;
+	snprintf(text, sizeof(text), note->text, note->values[0], note->values[1], note->values[2]);
+	trace_note(node->sim, "node %u: %s", node->index, text);
 }
 
 /* ---- Life ------------------------------------------------------------------- */
@@ -195,9 +263,10 @@ shard_config(struct sim_node *node)
 	bool replica = node->identity < sim->replicas_count;
 	struct shard_config shard = plan_shard(
 	    &sim->plan, sim->config->protocol.protocol, replica ? 1ull << node->identity : 0);
-	shard.crypto_ops = sim_crypto_ops(sim);
+	shard.crypto_ops = crypto_ops_of_node(sim);
 	shard.crypto = node->crypto;
-	shard.io = (struct shard_io){.self = node, .refill = refill, .transmit = transmit};
+	shard.io = (struct shard_io){
+	    .self = node, .refill = refill, .transmit = transmit, .note = note_take};
 	shard.id_seed = sim_draw(sim, 77, node->index);
 	return shard;
 }
@@ -273,8 +342,10 @@ node_open(struct sim *sim, uint16_t index, uint16_t identity, bool restarted)
 static void
 envelopes_reclaim(struct sim_node *node, struct outbox *out)
 {
-	for (uint32_t i = 0; i < out->sends_ready; i++)
-		envelope_free(node, out->sends[i].owner);
+	for (uint32_t i = 0; i < out->sends_ready; i++) {
+		if (out->sends[i].owner != NULL) /* else the run failed as it was sent */
+			envelope_free(node, out->sends[i].owner);
+	}
 	out->sends_ready = 0;
 	while (node->envelopes_free != NULL) {
 		void *envelope = node->envelopes_free;
@@ -333,6 +404,30 @@ node_clock_set(struct sim_node *node, uint64_t rate, uint64_t jump_ns)
 	node->clock_rate = rate;
 }
 
+uint64_t
+node_view(const struct sim_node *node)
+{
+	const struct shard *s = node_shard(node);
+	uint64_t highest = 0;
+	if (node->replica == NULL)
+		return 0;
+	for (uint32_t i = 0; i < s->config.machines_count; i++) {
+		uint64_t view = node->machine->view(s->machines[i]);
+		highest = view > highest ? view : highest;
+	}
+	return highest;
+}
+
+uint32_t
+node_assemblies(const struct sim_node *node)
+{
+	const struct assembler *a = node_shard(node)->assembler;
+	if (a == NULL)
+		return 0;
+	const struct assembler_counters *c = assembler_counters(a);
+	return (uint32_t)(c->opened - c->verdicts[ASSEMBLER_COMPLETE] - c->evicted - c->expired);
+}
+
 /* ---- Running ---------------------------------------------------------------- */
 
 void
@@ -352,7 +447,9 @@ node_receive(struct sim_node *node, struct packet *packet)
 		packet_release(packet);
 		return;
 	}
-	node->inbox[(node->inbox_first + node->inbox_count++) % SIM_INBOX_MAX] = packet;
+	uint32_t at = (node->inbox_first + node->inbox_count++) % SIM_INBOX_MAX;
+	node->inbox[at] = packet;
+	node->inbox_own[at] = false;
 	if (node->paused)
 		return;
 	uint64_t at_ns =
@@ -384,12 +481,33 @@ node_wake(struct sim_node *node)
 	node->wake_ns = at_ns > node->busy_until_ns ? at_ns : node->busy_until_ns;
 }
 
+/* What the protocol itself calls so; it is asked rarely enough to cost nothing. */
+static uint64_t
+violations_counted(const struct sim_node *node)
+{
+	struct shard *s = node_shard(node);
+	uint64_t violations = 0;
+	if (node->machine->figures == NULL || node->bursts % VIOLATIONS_EVERY != 0)
+		return 0;
+	for (uint32_t i = 0; i < s->config.machines_count; i++) {
+		struct figures figures = {.count = 0};
+		node->machine->figures(s->machines[i], &figures);
+		for (uint32_t j = 0; j < figures.count; j++) {
+			if (strcmp(figures.list[j].name, "violations") == 0)
+				violations += figures.list[j].value;
+		}
+	}
+	return violations;
+}
+
 /* The engine's own invariants, after every burst. */
 static void
 node_audit(struct sim_node *node)
 {
 	struct shard *s = node_shard(node);
-	for (uint32_t i = 0; i < s->config.machines_count; i++)
+	/* Runs that go on and on, to measure the speed, are spared some. */
+	bool audited = node->bursts < AUDITED_BURSTS || node->bursts % AUDIT_EVERY == 0;
+	for (uint32_t i = 0; audited && i < s->config.machines_count; i++)
 		node->machine->audit(s->machines[i]);
 	if (node->envelopes_out != (int64_t)s->outbox.sends_ready)
 		sim_fail(node->sim, "memory: node %u lost %ld envelopes", node->index,
@@ -401,7 +519,7 @@ node_audit(struct sim_node *node)
 	uint64_t bad = s->counters.drops[SHARD_DROP_PROOF] + s->counters.drops[SHARD_DROP_INSTANCE];
 	for (uint32_t i = 0; i < PARSE_ERRORS_COUNT; i++)
 		bad += s->counters.drops[SHARD_DROP_PARSE + i];
-	if (bad > 0)
+	if (bad > 0 || violations_counted(node) > 0)
 		sim_fail(node->sim, "node %u counts a correct node's message as a violation",
 		    node->index);
 }
@@ -415,12 +533,14 @@ node_run(struct sim_node *node)
 	uint32_t count = node->inbox_count < SHARD_BURST_MAX ? node->inbox_count : SHARD_BURST_MAX;
 	for (uint32_t i = 0; i < count; i++) {
 		struct packet *p = node->inbox[node->inbox_first];
+		bool own = node->inbox_own[node->inbox_first];
 		node->inbox_first = (node->inbox_first + 1) % SIM_INBOX_MAX;
 		node->held[i] = p;
-		list[i] = (struct datagram){p->data, p->size};
+		list[i] = (struct datagram){p->data, p->size, own};
 	}
 	node->inbox_count -= count;
 	node->held_count = count;
+	running = node;
 	if (node->replica != NULL) {
 		steps = replica_run(node->replica, node_clock(node), list, count);
 	} else {
@@ -429,6 +549,7 @@ node_run(struct sim_node *node)
 		    node->client, asks ? CLIENT_MEASURE : CLIENT_IDLE, node_clock(node));
 		steps = client_run(node->client, node_clock(node), list, count);
 	}
+	node->bursts++;
 	node_audit(node);
 	for (uint32_t i = 0; i < count; i++) {
 		if ((sim->liars >> node->index & 1) != 0)

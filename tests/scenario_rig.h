@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How suites tell scenarios (sim/scenario.h): each is run with some seeds, and
+ * a failure prints what was broken. OSKR_SCENARIO=ID traces that scenario's
+ * first seed.
+ */
+#ifndef OSKR_TESTS_SCENARIO_RIG_H
+#define OSKR_TESTS_SCENARIO_RIG_H
+
+#include "tests/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/scenario.h"
+
+#define MS   1000000ull
+#define R(i) (1ull << (i))
+/* Of four replicas and two client nodes. */
+#define REPLICAS 0xfull
+#define CLIENTS	 0x30ull
+#define C(i)	 (1ull << (4 + (i)))
+#define ALL	 (REPLICAS | CLIENTS)
+
+/* Sanitized builds are ten times slower, and take fewer seeds. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { SCENARIO_SEEDS = 1 };
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+enum { SCENARIO_SEEDS = 1 };
+#else
+enum { SCENARIO_SEEDS = 5 };
+#endif
+#else
+enum { SCENARIO_SEEDS = 5 };
+#endif
+
+static inline void
+scenario_tell(const struct scenario *s)
+{
+	const char *traced = getenv("OSKR_SCENARIO");
+	FILE *trace = traced != NULL && strcmp(traced, s->id) == 0 ? stdout : NULL;
+	struct sim_report report;
+	for (uint64_t seed = 1; seed <= SCENARIO_SEEDS; seed++) {
+		scenario_run(s, seed, trace, &report);
+		CU_ASSERT_FALSE(report.failed);
+		if (report.failed)
+			printf("\n    %s (%s), %s, seed %lu: %s\n", s->id, s->story, s->mode,
+			    (unsigned long)seed, report.violation);
+		if (report.failed || trace != NULL)
+			return;
+	}
+}
+
+#define STORY(name)         \
+	{                   \
+#name, name \
+	}
+#define TELL(name)                               \
+	static void name(void)                   \
+	{                                        \
+		scenario_tell(&name##_scenario); \
+	}
+
+/* ---- What runs come to in the end ------------------------------------------------ */
+
+static inline uint64_t
+views_max(const struct sim *sim)
+{
+	return sim->report->view_max;
+}
+
+/* The highest view that f + 1 correct replicas have come to. */
+static inline uint64_t
+view_of_some(const struct sim *sim)
+{
+	uint64_t highest = 0;
+	for (uint16_t i = 0; i < sim->replicas_count; i++) {
+		uint64_t view = node_view(&sim->nodes[i]);
+		uint32_t there = 0;
+		for (uint16_t j = 0; j < sim->replicas_count; j++)
+			there += sim->nodes[j].correct && node_view(&sim->nodes[j]) >= view;
+		if (there > sim->options.faults && view > highest)
+			highest = view;
+	}
+	return highest;
+}
+
+static inline const char *
+view_moved(struct sim *sim)
+{
+	return views_max(sim) > 0 ? NULL : "no view change";
+}
+
+static inline const char *
+view_kept(struct sim *sim)
+{
+	return views_max(sim) == 0 ? NULL : "a view change that nothing called for";
+}
+
+#endif

@@ -537,6 +537,7 @@ slot_commit(struct pbft *r, struct slot *s, uint64_t view, const uint8_t *digest
 		if (next == NULL || !next->committed)
 			break;
 		r->committed++;
+		r->progress_ns = r->now_ns;
 	}
 }
 
@@ -572,6 +573,7 @@ order_on_vote(struct pbft *r, const struct message *m, struct outbox *out)
 	    quorum_count(votes_like(r, s, phase, v)) >= r->q) {
 		slot_commit(r, s, v->view, v->digest32);
 		status_fetch(r, s, out);
+		order_advance(r, s, out);
 		execute_deliver(r, out);
 	}
 }
@@ -685,6 +687,9 @@ order_advance(struct pbft *r, struct slot *s, struct outbox *out)
 	if (!r->active || !s->accepted || s->view != r->view || !log_votable(r, s->seq))
 		return;
 	slot_prepare(r, s, out);
+	/* q others have it prepared: that is proof, and what is left is to say so, too. */
+	if (!s->committed && quorum_count(s->commits & ~replica_bit(r->config.self)) >= r->q)
+		slot_commit(r, s, s->view, s->digest32);
 	if (!s->prepared && slot_is_prepared(r, s)) {
 		s->prepared = true;
 		s->prepared_ns = r->now_ns;
@@ -697,8 +702,7 @@ order_advance(struct pbft *r, struct slot *s, struct outbox *out)
 		s->commit_sent = true;
 		slot_vote(r, s, PHASE_COMMIT, out);
 	}
-	if (!s->committed && quorum_count(s->commits) >= r->q &&
-	    (s->prepared || quorum_count(s->commits & ~replica_bit(r->config.self)) >= r->q))
+	if (!s->committed && s->prepared && quorum_count(s->commits) >= r->q)
 		slot_commit(r, s, s->view, s->digest32);
 	if (r->config.tentative)
 		checkpoint_vote(r, out);

@@ -106,7 +106,7 @@ static void
 status_fill(struct pbft *r, struct status_body *b)
 {
 	for (uint64_t i = 0; i < 64; i++) {
-		struct slot *s = log_find(r, r->executed + 1 + i);
+		struct slot *s = log_find(r, b->executed + 1 + i);
 		if (s == NULL)
 			continue;
 		const uint8_t *digest32 = s->committed ? s->final32 : s->digest32;
@@ -174,7 +174,8 @@ status_tick(struct pbft *r, struct outbox *out)
 	if (!r->active && !r->silent && r->now[r->config.self].view != r->view)
 		r->change_due = true;
 	uint32_t fetches = 0;
-	for (uint64_t seq = r->executed + 1; seq <= r->highest && fetches < 8; seq++) {
+	uint64_t done = r->executed < r->committed ? r->executed : r->committed;
+	for (uint64_t seq = done + 1; seq <= r->highest && fetches < 8; seq++) {
 		struct slot *s = log_find(r, seq);
 		if (s == NULL || status_missing(s) == NULL)
 			continue;

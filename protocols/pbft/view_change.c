@@ -45,7 +45,9 @@ timeout_ns(const struct pbft *r)
 static bool
 slots_wait(const struct pbft *r)
 {
-	return r->highest > r->executed && !r->moving;
+	/* What has been executed tentatively is waited for until it is committed. */
+	uint64_t done = r->executed < r->committed ? r->executed : r->committed;
+	return r->highest > done && !r->moving;
 }
 
 bool

@@ -141,7 +141,7 @@ struct machine {
 	void (*step)(void *self, const struct event *event, struct outbox *out);
 	/* Earliest time of EVENT_TIMEOUT, or TIME_NEVER. */
 	uint64_t (*deadline)(const void *self);
-	/* Checks every invariant; the simulator calls it after each step. */
+	/* Checks every invariant; the simulator calls it after bursts. */
 	void (*audit)(const void *self);
 	/* The view that this machine is in: for statistics. */
 	uint64_t (*view)(const void *self);

@@ -320,6 +320,8 @@ recorders_open(struct cluster *c, const struct cluster_config *config)
 	c->log = recorder_log_open(&c->plan.executor.scope, c->options->clients);
 	if (c->log == NULL)
 		return false;
+	if (c->plan.protocol.reads)
+		recorder_log_reads_apart(c->log);
 	for (uint32_t i = 0; i < c->clients_count; i++) {
 		struct node *node = &c->nodes[c->replicas_count + i];
 		c->recorders[i] =

@@ -279,18 +279,41 @@ static const struct scenario amnesia_primary_scenario = {
     .expect = view_moved,
 };
 
+static const char *
+twenty_views(struct sim *sim)
+{
+	return views_max(sim) >= 20 ? NULL : "fewer view changes than leaders killed";
+}
+
+#define KILLED_LEADERS(kind_killed)                                                          \
+	{                                                                                    \
+		.act = SCENARIO_FAULT, .at_ns = 100 * MS, .every_ns = 400 * MS, .times = 20, \
+		.fault = {                                                                   \
+			.kind = kind_killed,                                                 \
+			.end_ns = 200 * MS                                                   \
+		}                                                                            \
+	}
+
 static const struct scenario leaders_scenario = {
-    .id = "G09 of leaders",
-    .story = "twenty leaders go down one after another, and come back",
+    .id = "20 leaders",
+    .story = "one leader after another is killed and goes on later",
     .mode = "pbft",
+    .operations = 1500,
     .horizon_ns = 9000 * MS,
-    .operations = 600,
-    .rules = {{.act = SCENARIO_FAULT,
-	.at_ns = 200 * MS,
-	.every_ns = 400 * MS,
-	.times = 20,
-	.fault = {.kind = FAULT_CRASH, .end_ns = 200 * MS}}},
-    .expect = view_moved,
+    .views_max = 40,
+    .rules = {KILLED_LEADERS(FAULT_CRASH)},
+    .expect = twenty_views,
+};
+
+static const struct scenario forgetful_leaders_scenario = {
+    .id = "20 leaders without memory",
+    .story = "one leader after another is killed and starts anew",
+    .mode = "pbft",
+    .operations = 1500,
+    .horizon_ns = 9000 * MS,
+    .views_max = 40,
+    .rules = {KILLED_LEADERS(FAULT_AMNESIA)},
+    .expect = twenty_views,
 };
 
 /* ---- Bytes ----------------------------------------------------------------------------- */
@@ -587,6 +610,77 @@ static const struct scenario many_clients_scenario = {
     .operations = 500,
 };
 
+/* ---- Loss with one crashed and one that lies ---------------------------------------------- */
+
+#define LOSSY(amount_)                                                         \
+	{                                                                      \
+		.act = SCENARIO_FAULT, .at_ns = 1, .lasting = true, .fault = { \
+			.kind = FAULT_LOSS,                                    \
+			.from = ~0ull,                                         \
+			.to = ~0ull,                                           \
+			.amount = (amount_),                                   \
+			.end_ns = 3600000 * MS                                 \
+		}                                                              \
+	}
+#define PRIMARY_LOST                                                                  \
+	{                                                                             \
+		.act = SCENARIO_FAULT, .at_ns = 300 * MS, .lasting = true, .fault = { \
+			.kind = FAULT_CRASH,                                          \
+			.from = R(0)                                                  \
+		}                                                                     \
+	}
+#define LIES(kind_)                                                            \
+	{                                                                      \
+		.act = SCENARIO_FAULT, .at_ns = 1, .lasting = true, .fault = { \
+			.kind = (kind_),                                       \
+			.from = R(1),                                          \
+			.to = ~R(1),                                           \
+			.amount = 300                                          \
+		}                                                              \
+	}
+
+static const struct scenario loss_scenario = {
+    .id = "loss of 10 %",
+    .story = "a tenth is lost each way for ever, one of seven is down, one lies",
+    .mode = "pbft",
+    .faults = 2,
+    .faulty = R(1),
+    .lost = R(0),
+    .views_max = 40,
+    .timeouts_max = 2000,
+    .rules = {LOSSY(100), PRIMARY_LOST, LIES(FAULT_SILENT), LIES(FAULT_EQUIVOCATE),
+	LIES(FAULT_BATCH)},
+    .expect = view_moved,
+};
+
+static const struct scenario heavy_loss_scenario = {
+    .id = "loss of 30 %",
+    .story = "three tenths are lost each way for ever, one of seven is down, one lies",
+    .mode = "pbft",
+    .faults = 2,
+    .faulty = R(1),
+    .lost = R(0),
+    .views_max = 100,
+    .timeouts_max = 6000,
+    .rules = {LOSSY(300), PRIMARY_LOST, LIES(FAULT_SILENT), LIES(FAULT_EQUIVOCATE),
+	LIES(FAULT_BATCH)},
+    .expect = view_moved,
+};
+
+static const struct scenario many_scenario = {
+    .id = "n = 31",
+    .story = "thirty-one replicas, of which ten are lost",
+    .mode = "pbft",
+    .faults = 10,
+    .operations = 60,
+    .lost = 0x3ff0000ull,
+    .settings = {.view_timeout_ns = 200 * MS},
+    .rules = {{.act = SCENARIO_FAULT,
+	.at_ns = 100 * MS,
+	.lasting = true,
+	.fault = {.kind = FAULT_CRASH, .from = 0x3ff0000ull}}},
+};
+
 TELL(storm)
 TELL(storm_single)
 TELL(storm_quorum)
@@ -605,6 +699,7 @@ TELL(crashes_quorum)
 TELL(amnesia)
 TELL(amnesia_primary)
 TELL(leaders)
+TELL(forgetful_leaders)
 TELL(flips)
 TELL(replay)
 TELL(segments)
@@ -617,6 +712,9 @@ TELL(wrong_first)
 TELL(wrong_tentative)
 TELL(blocked_reads)
 TELL(many_clients)
+TELL(loss)
+TELL(heavy_loss)
+TELL(many)
 
 static const struct unit_story stories[] = {
     STORY(storm),
@@ -637,6 +735,7 @@ static const struct unit_story stories[] = {
     STORY(amnesia),
     STORY(amnesia_primary),
     STORY(leaders),
+    STORY(forgetful_leaders),
     STORY(flips),
     STORY(replay),
     STORY(segments),
@@ -649,6 +748,9 @@ static const struct unit_story stories[] = {
     STORY(wrong_tentative),
     STORY(blocked_reads),
     STORY(many_clients),
+    STORY(loss),
+    STORY(heavy_loss),
+    STORY(many),
 };
 
 UNIT_MAIN("scenarios", stories)

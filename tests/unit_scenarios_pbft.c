@@ -749,75 +749,6 @@ static const struct scenario fetch_scenario = {
     .expect = batches_fetched,
 };
 
-/* ---- Loss with one crashed and one that lies ---------------------------------------------- */
-
-#define LOSSY(amount_)                                                         \
-	{                                                                      \
-		.act = SCENARIO_FAULT, .at_ns = 1, .lasting = true, .fault = { \
-			.kind = FAULT_LOSS,                                    \
-			.from = ~0ull,                                         \
-			.to = ~0ull,                                           \
-			.amount = (amount_),                                   \
-			.end_ns = 3600000 * MS                                 \
-		}                                                              \
-	}
-#define CRASHED                                                                       \
-	{                                                                             \
-		.act = SCENARIO_FAULT, .at_ns = 300 * MS, .lasting = true, .fault = { \
-			.kind = FAULT_CRASH,                                          \
-			.from = R(0)                                                  \
-		}                                                                     \
-	}
-#define LIES(kind_)                                                            \
-	{                                                                      \
-		.act = SCENARIO_FAULT, .at_ns = 1, .lasting = true, .fault = { \
-			.kind = (kind_),                                       \
-			.from = R(1),                                          \
-			.to = ~R(1),                                           \
-			.amount = 300                                          \
-		}                                                              \
-	}
-
-static const struct scenario loss_scenario = {
-    .id = "loss of 10 %",
-    .story = "a tenth is lost each way for ever, one of seven is down, one lies",
-    .mode = "pbft",
-    .faults = 2,
-    .faulty = R(1),
-    .lost = R(0),
-    .views_max = 40,
-    .timeouts_max = 2000,
-    .rules = {LOSSY(100), CRASHED, LIES(FAULT_SILENT), LIES(FAULT_EQUIVOCATE), LIES(FAULT_BATCH)},
-    .expect = view_moved,
-};
-
-static const struct scenario heavy_loss_scenario = {
-    .id = "loss of 30 %",
-    .story = "three tenths are lost each way for ever, one of seven is down, one lies",
-    .mode = "pbft",
-    .faults = 2,
-    .faulty = R(1),
-    .lost = R(0),
-    .views_max = 100,
-    .timeouts_max = 6000,
-    .rules = {LOSSY(300), CRASHED, LIES(FAULT_SILENT), LIES(FAULT_EQUIVOCATE), LIES(FAULT_BATCH)},
-    .expect = view_moved,
-};
-
-static const struct scenario many_scenario = {
-    .id = "n = 31",
-    .story = "thirty-one replicas, of which ten are lost",
-    .mode = "pbft",
-    .faults = 10,
-    .operations = 60,
-    .lost = 0x3ff0000ull,
-    .settings = {.view_timeout_ns = 200 * MS},
-    .rules = {{.act = SCENARIO_FAULT,
-	.at_ns = 100 * MS,
-	.lasting = true,
-	.fault = {.kind = FAULT_CRASH, .from = 0x3ff0000ull}}},
-};
-
 TELL(equivocation)
 TELL(silent)
 TELL(to_most)
@@ -850,9 +781,6 @@ TELL(fetcher_crashes)
 TELL(laggard)
 TELL(alone)
 TELL(fetch)
-TELL(loss)
-TELL(heavy_loss)
-TELL(many)
 
 static const struct unit_story stories[] = {
     STORY(equivocation),
@@ -887,9 +815,6 @@ static const struct unit_story stories[] = {
     STORY(laggard),
     STORY(alone),
     STORY(fetch),
-    STORY(loss),
-    STORY(heavy_loss),
-    STORY(many),
 };
 
 UNIT_MAIN("scenarios_pbft", stories)

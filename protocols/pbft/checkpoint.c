@@ -59,6 +59,11 @@ votes_judge(struct pbft *r, uint64_t seq, const uint8_t *digest32, struct outbox
 			mask |= replica_bit(i);
 	}
 	uint32_t needed = RULE(PBFT_STABLE_WEAK) ? r->q : quorum_weak(r->config.faults);
+	/* One of f + 1 is correct: such a state may be fetched, though not yet relied on. */
+	if (quorum_count(mask) >= quorum_weak(r->config.faults) && seq > r->vouched_seen.seq) {
+		r->vouched_seen.seq = seq;
+		memcpy(r->vouched_seen.digest32, digest32, 32);
+	}
 	if (quorum_count(mask) >= needed)
 		checkpoint_proven(r, seq, digest32, out);
 }
@@ -161,16 +166,18 @@ checkpoint_proven(struct pbft *r, uint64_t seq, const uint8_t *digest32, struct 
 void
 checkpoint_catch_up(struct pbft *r, struct outbox *out)
 {
-	if (r->stable_seen.seq <= r->stable && r->stable_seen.seq <= r->executed)
+	const struct checkpoint *target =
+	    r->vouched_seen.seq > r->stable_seen.seq ? &r->vouched_seen : &r->stable_seen;
+	if (target->seq <= r->stable && target->seq <= r->executed)
 		return;
 	/* A transfer goes on until it is done, or until others have dropped what it is for. */
-	if (r->moving && r->stable_seen.seq == r->fetching)
+	if (r->moving && target->seq == r->fetching)
 		return;
-	r->fetching = r->stable_seen.seq;
+	r->fetching = target->seq;
 	struct delivery *d = outbox_deliver(out);
 	d->kind = DELIVERY_TRANSFER;
-	d->seq = r->stable_seen.seq;
-	memcpy(d->digest, r->stable_seen.digest32, 32);
+	d->seq = target->seq;
+	memcpy(d->digest, target->digest32, 32);
 	/* Named before it is here: what arrives has this digest, or nothing arrives. */
 	struct checkpoint *c = checkpoint_place(r, r->own_checkpoints, d->seq);
 	c->seq = d->seq;

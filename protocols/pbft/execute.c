@@ -220,13 +220,14 @@ void
 execute_on_state(struct pbft *r, const struct moved *moved, struct outbox *out)
 {
 	r->moving = false;
-	r->fetching = 0;
 	r->moved_once = true;
 	r->executed = moved->seq;
 	r->delivered = moved->seq;
 	/* What was executed tentatively, and could not be undone, is not committed by that. */
-	if (r->committed < moved->seq && moved->seq <= r->stable_seen.seq)
+	if (r->committed < moved->seq &&
+	    (moved->seq <= r->stable_seen.seq || moved->seq == r->fetching))
 		r->committed = moved->seq;
+	r->fetching = 0;
 	while (true) {
 		const struct slot *next = log_find(r, r->committed + 1);
 		if (next == NULL || !next->committed)
@@ -240,6 +241,7 @@ execute_on_state(struct pbft *r, const struct moved *moved, struct outbox *out)
 		r->accepted_max = r->executed;
 	r->progress_ns = r->now_ns;
 	r->recheck = r->pool.count > 0 ? 1 : 0;
+	checkpoint_vote(r, out);
 	checkpoint_settle(r, out);
 	/* What was undone cannot be undone once more: only a transfer leads on. */
 	if (!moved->done)

@@ -325,6 +325,17 @@ order_screen_pre_prepare(const struct pbft *r, const struct message *m, struct c
 	return VERDICT_STEP;
 }
 
+/* A batch at seq is waited for; the first such one starts the timer. */
+static void
+highest_raise(struct pbft *r, uint64_t seq)
+{
+	uint64_t done = r->executed < r->committed ? r->executed : r->committed;
+	if (r->highest <= done)
+		r->progress_ns = r->now_ns;
+	if (seq > r->highest)
+		r->highest = seq;
+}
+
 /* One batch orders a client once: a correct primary knows one request of each. */
 static bool
 batch_is_simple(struct pbft *r, const struct message *m)
@@ -457,12 +468,9 @@ order_on_pre_prepare(struct pbft *r, const struct event *event, struct outbox *o
 		r->figures.refused += !s->vouched;
 		order_count_votes(r, s);
 	}
-	if (h->seq > r->highest)
-		r->highest = h->seq;
+	highest_raise(r, h->seq);
 	if (m->own && h->seq > r->accepted_max)
 		r->accepted_max = h->seq;
-	if (h->seq == r->executed + 1)
-		r->progress_ns = r->now_ns;
 	order_advance(r, s, out);
 }
 
@@ -527,8 +535,7 @@ slot_commit(struct pbft *r, struct slot *s, uint64_t view, const uint8_t *digest
 	s->committed = true;
 	s->final_view = view;
 	memcpy(s->final32, digest32, 32);
-	if (s->seq > r->highest)
-		r->highest = s->seq;
+	highest_raise(r, s->seq);
 	if (s->prepared_ns != 0)
 		r->figures.commit_ns +=
 		    (r->now_ns - s->prepared_ns) / 16 - r->figures.commit_ns / 16;
@@ -576,6 +583,33 @@ order_on_vote(struct pbft *r, const struct message *m, struct outbox *out)
 		order_advance(r, s, out);
 		execute_deliver(r, out);
 	}
+}
+
+/*
+ * f + 1 that say "committed": one of them is correct. So who has missed it need
+ * not gather q votes of one view, which may be there no more.
+ */
+void
+order_on_decided(struct pbft *r, const struct message *m, struct outbox *out)
+{
+	const struct message_header *h = m->header;
+	if (!log_holds(r, h->seq))
+		return;
+	struct slot *s = log_slot(r, h->seq);
+	struct vote *v = log_vote(r, s, PHASE_DECIDED, h->sender);
+	if (v->present) {
+		r->figures.conflicts += !digest_equal(v->digest32, h->digest);
+		return;
+	}
+	v->present = true;
+	memcpy(v->digest32, h->digest, 32);
+	if (s->committed ||
+	    quorum_count(votes_like(r, s, PHASE_DECIDED, v)) < quorum_weak(r->config.faults))
+		return;
+	slot_commit(r, s, VIEW_UNKNOWN, v->digest32);
+	status_fetch(r, s, out);
+	order_advance(r, s, out);
+	execute_deliver(r, out);
 }
 
 void
@@ -657,7 +691,8 @@ static void
 slot_remember_prepared(struct pbft *r, struct slot *s)
 {
 	uint64_t backups = s->prepares & ~replica_bit(replica_primary(r, s->view));
-	uint64_t view = quorum_count(backups) >= r->q - 1 ? r->view : s->final_view;
+	uint64_t decided = s->final_view == VIEW_UNKNOWN ? 0 : s->final_view;
+	uint64_t view = quorum_count(backups) >= r->q - 1 ? r->view : decided;
 	if (s->has_p && digest_equal(s->p.digest32, s->digest32) && s->p.view > view)
 		return;
 	s->has_p = true;

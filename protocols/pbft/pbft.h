@@ -14,7 +14,8 @@
  *     every K:     <- CHECKPOINT  ->     the state's digest; stable at q
  *     on a timer:  <- VIEW-CHANGE ->     signed: P and Q, claims without proof
  *              NEW-VIEW ->               signed: which VIEW-CHANGEs, what follows
- *     now and then:<-   STATUS    ->     answered with what its sender lacks
+ *     now and then:<-   STATUS    ->     answered with what its sender lacks,
+ *                  <-   DECIDED   ->     which batch was committed, too
  *                  <- FETCH, BATCH ->    a batch by its digest
  *
  * The primary of view v of instance i is (v + i) mod n.
@@ -29,15 +30,16 @@ enum pbft_type {
 	PBFT_PREPARE,			     /* no body; digest: the batch's */
 	PBFT_COMMIT,			     /* likewise */
 	PBFT_CHECKPOINT,		     /* no body; digest: the state's after seq */
-	PBFT_VIEW_CHANGE,		     /* struct view_change_head ...: see view_change.h */
-	PBFT_NEW_VIEW,			     /* struct new_view_head ...: see view_change.h */
-	PBFT_STATUS,			     /* struct status_body: see status.h */
+	PBFT_VIEW_CHANGE,		     /* struct view_change_head ...: see decide.h */
+	PBFT_NEW_VIEW,			     /* struct new_view_head ...: see decide.h */
+	PBFT_STATUS,			     /* struct status_body: see replica.h */
 	PBFT_FETCH,			     /* no body; digest: of the wanted batch, at seq */
 	PBFT_BATCH,	   /* body: the batch; no proof: its digest was asked for */
 	PBFT_READ,	   /* client -> replicas: a request that is not ordered */
 	PBFT_REPLY_DIGEST, /* as REPLY, without body; digest: the result's */
 	PBFT_MUST_SIGN,	   /* replica -> client: its MACs do not hold here */
 	PBFT_COMPLAINT,	   /* backup -> primary; seq: a client whose MACs fail */
+	PBFT_DECIDED,	   /* no body; digest: of the batch committed at seq; f + 1 are proof */
 	PBFT_TYPES_END,
 };
 

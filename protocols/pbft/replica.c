@@ -217,6 +217,7 @@ screen(const void *self, const struct message *m, struct claims *claims)
 		return order_screen_pre_prepare(r, m, claims);
 	case PBFT_PREPARE:
 	case PBFT_COMMIT:
+	case PBFT_DECIDED:
 		return order_screen_vote(r, m, claims);
 	case PBFT_CHECKPOINT:
 		return checkpoint_screen(r, m, claims);
@@ -257,6 +258,9 @@ on_message(struct pbft *r, const struct event *event, struct outbox *out)
 	case PBFT_PREPARE:
 	case PBFT_COMMIT:
 		order_on_vote(r, m, out);
+		break;
+	case PBFT_DECIDED:
+		order_on_decided(r, m, out);
 		break;
 	case PBFT_CHECKPOINT:
 		checkpoint_on_message(r, m, out);
@@ -475,7 +479,7 @@ pbft_type_name(uint8_t type)
 {
 	static const char *const names[PBFT_TYPES_END - MESSAGE_PROTOCOL] = {"PRE-PREPARE",
 	    "PREPARE", "COMMIT", "CHECKPOINT", "VIEW-CHANGE", "NEW-VIEW", "STATUS", "FETCH",
-	    "BATCH", "READ", "REPLY-DIGEST", "MUST-SIGN", "COMPLAINT"};
+	    "BATCH", "READ", "REPLY-DIGEST", "MUST-SIGN", "COMPLAINT", "DECIDED"};
 	return type >= MESSAGE_PROTOCOL && type < PBFT_TYPES_END ? names[type - MESSAGE_PROTOCOL]
 								 : NULL;
 }

@@ -34,7 +34,11 @@ enum {
 	PBFT_BACKOFF_MAX = 6,	     /* doublings of the view's timeout */
 };
 
-enum phase { PHASE_PREPARE, PHASE_COMMIT, PHASES_COUNT };
+/* The last is no vote but a statement: it is committed, in whatever view. */
+/* Only told that it is committed, not when: as low as can be where it matters (P). */
+#define VIEW_UNKNOWN UINT64_MAX
+
+enum phase { PHASE_PREPARE, PHASE_COMMIT, PHASE_DECIDED, PHASES_COUNT };
 
 /* What a replica said of a slot, in the highest view in which it said something. */
 struct vote {
@@ -78,7 +82,7 @@ struct slot {
 	uint64_t fetched_ns; /* when its batch was asked for last */
 	uint32_t fetches;
 	uint8_t digest32[32];
-	uint64_t final_view; /* in which it was committed, as far as we know */
+	uint64_t final_view; /* in which it was committed, as far as we know: VIEW_UNKNOWN */
 	uint8_t final32[32];
 	uint8_t wanted32[32];
 	struct seen p;
@@ -196,10 +200,11 @@ struct pbft {
 	uint64_t proposed;     /* by this replica as primary of this view */
 	uint64_t accepted_max; /* of own proposals, come back */
 	uint64_t frontier;
-	uint64_t nulls_until;	       /* somebody recovers: the log is to get so far */
-	uint64_t null_ns;	       /* when the next empty batch may be proposed */
-	uint64_t fetching;	       /* the checkpoint asked for last; 0: none */
-	struct checkpoint stable_seen; /* proven stable, perhaps ahead of us */
+	uint64_t nulls_until;		/* somebody recovers: the log is to get so far */
+	uint64_t null_ns;		/* when the next empty batch may be proposed */
+	uint64_t fetching;		/* the checkpoint asked for last; 0: none */
+	struct checkpoint vouched_seen; /* f + 1 have it: the state is right, to be fetched */
+	struct checkpoint stable_seen;	/* proven stable, perhaps ahead of us */
 
 	/* Timers. */
 	uint64_t now_ns;
@@ -253,7 +258,7 @@ struct pbft {
 	struct pool pool;
 	struct client_state *clients;
 	struct slot *slots;
-	struct vote *votes; /* slot * n * 2 + phase * n + replica */
+	struct vote *votes; /* (slot * PHASES_COUNT + phase) * n + replica */
 	uint8_t *bodies;    /* slots_count * PBFT_BANKS * batch_size_max */
 };
 
@@ -369,6 +374,7 @@ enum verdict order_screen_vote(
     const struct pbft *r, const struct message *m, struct claims *claims);
 void order_on_request(struct pbft *r, const struct message *m, struct outbox *out);
 void order_on_pre_prepare(struct pbft *r, const struct event *event, struct outbox *out);
+void order_on_decided(struct pbft *r, const struct message *m, struct outbox *out);
 void order_on_vote(struct pbft *r, const struct message *m, struct outbox *out);
 void order_on_complaint(struct pbft *r, const struct message *m, struct outbox *out);
 /* When a batch can be proposed: 0 now, TIME_NEVER not as things stand. */

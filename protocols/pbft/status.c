@@ -167,7 +167,8 @@ status_tick(struct pbft *r, struct outbox *out)
 		r->status_due = true;
 	if (r->silent)
 		recover_check(r, out);
-	if (!moved && r->stable_seen.seq > r->executed)
+	bool behind = r->stable_seen.seq > r->executed || r->vouched_seen.seq > r->executed;
+	if (!moved && behind)
 		checkpoint_catch_up(r, out);
 	if (r->new_view_late)
 		r->new_view_due = true;
@@ -254,9 +255,21 @@ slot_answer(struct pbft *r, struct slot *s, const struct peer *p, struct outbox 
 	uint64_t place = s->seq - 1 - p->status.executed;
 	bool has_body = place < 64 && (p->status.bodies >> place & 1) != 0;
 	bool ready = place < 64 && (p->status.ready >> place & 1) != 0;
-	if (!ready || p->status_view != r->view)
-		vote_resend(r, s, PHASE_PREPARE, to, out);
-	vote_resend(r, s, PHASE_COMMIT, to, out);
+	if (s->committed) {
+		struct letter letter = {
+		    .type = PBFT_DECIDED,
+		    .proof = r->config.protocol_proof,
+		    .instance = r->config.instance,
+		    .view = r->view,
+		    .seq = s->seq,
+		};
+		vote_send(r, out, to, &letter, s->final32);
+		r->figures.resent++;
+	} else {
+		if (!ready || p->status_view != r->view)
+			vote_resend(r, s, PHASE_PREPARE, to, out);
+		vote_resend(r, s, PHASE_COMMIT, to, out);
+	}
 	if (has_body || !r->active || !replica_leads(r) || !s->accepted || s->view != r->view ||
 	    p->status_view != r->view || !log_has_body(s, s->digest32) || !replica_votes(r))
 		return false;

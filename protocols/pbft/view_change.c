@@ -108,7 +108,7 @@ watch_judge(struct pbft *r, struct outbox *out)
 	for (uint32_t i = 0; i < 4; i++)
 		best = r->watch_rates[i] > best ? r->watch_rates[i] : best;
 	/* One that keeps up leaves nobody waiting for so long. */
-	bool busy = r->pool.count > 0 && r->now_ns - r->head_ns >= r->config.view_timeout_ns / 2;
+	bool busy = r->pool.count > 0 && r->now_ns - r->head_ns >= r->config.view_timeout_ns / 8;
 	r->watch_ns = r->now_ns;
 	r->watch_executed = r->operations;
 	if (rate > r->watch_rate)

@@ -94,7 +94,6 @@ workloads_open(struct sim *sim)
 		input.result_size_max = workload_result_size_max(w);
 	}
 	plan_make(&sim->plan, &input);
-	sim_protocol_settle(sim);
 }
 
 /* ---- The schedule ----------------------------------------------------------- */
@@ -110,7 +109,7 @@ schedule_make(struct sim *sim)
 	    .seed = config->seed,
 	    .horizon_ns = sim->around.horizon_ns,
 	    .delay_ns = sim->around.delay_min_ns + sim->around.delay_spread_ns / 2,
-	    .timeout_ns = sim->settings.view_timeout_ns,
+	    .timeout_ns = single ? 0 : sim->options.view_timeout_ns,
 	    .replicas_count = sim->replicas_count,
 	    .clients_count = sim->clients_count,
 	    .faults = single ? 0 : (uint16_t)sim->options.faults,

@@ -55,7 +55,7 @@ struct sim_protocol {
 enum sim_workload { SIM_MIX, SIM_NULL, SIM_ECHO };
 
 /* Settings of a protocol; where a configuration has none, they are drawn from the seed. Those
-   that are 0 or false stay as planned. */
+   that are 0 stay as the options have them. */
 struct sim_settings {
 	uint32_t checkpoint_interval; /* batches */
 	uint64_t view_timeout_ns;
@@ -179,7 +179,6 @@ struct sim {
 	struct sim_surroundings around;
 	uint64_t operations; /* asked for in all: of large clusters, fewer */
 	uint64_t steps_max;
-	struct sim_settings settings; /* 0 or false: as planned */
 	uint64_t now_ns;
 	uint64_t hash;
 	uint16_t replicas_count;
@@ -250,8 +249,6 @@ sim_chance(uint64_t word, uint64_t in_a_thousand)
 
 /* Surroundings, sizes and proofs: what the options leave open is drawn. */
 void sim_sizes_draw(struct sim *sim);
-/* The protocol's own settings, when there is a plan. */
-void sim_protocol_settle(struct sim *sim);
 
 /* ---- sim_node.c: nodes --------------------------------------------------- */
 

@@ -13,8 +13,7 @@ enum {
 	STREAM_SWARM = 4,
 	STREAM_SETTINGS = 5,
 	MANY_REPLICAS = 7, /* above, runs have fewer operations and more messages */
-	VIEW_TIMEOUT_PLAIN_MS = 100,
-	ROUND_HOPS = 5, /* from a request to its reply, with three rounds among replicas */
+	ROUND_HOPS = 5,	   /* from a request to its reply, with three rounds among replicas */
 };
 
 static uint64_t
@@ -163,20 +162,43 @@ nodes_count(struct sim *sim)
 }
 
 /* Small intervals, so that a few hundred operations meet checkpoints and the end of a log. */
-static void
-settings_draw(const struct sim *sim, struct sim_settings *settings)
+static struct sim_settings
+settings_drawn(const struct sim *sim)
 {
+	struct sim_settings settings;
 	static const uint32_t intervals[] = {4, 8, 8, 16, 32};
 	struct random r;
 	random_init(&r, sim->config->seed, STREAM_SETTINGS);
-	settings->checkpoint_interval =
+	settings.checkpoint_interval =
 	    intervals[random_below(&r, sizeof(intervals) / sizeof(intervals[0]))];
 	/* Not so short that a run is mostly timers: each means n * n messages and more. */
-	settings->view_timeout_ns =
+	settings.view_timeout_ns =
 	    between(&r, 2, 10) * round_ns(sim) + (4 + sim->options.replicas) * (uint64_t)MS;
-	settings->tentative = random_below(&r, 3) == 0;
-	settings->reads = random_below(&r, 2) == 0;
-	settings->watch_primary = random_below(&r, 4) == 0;
+	settings.tentative = random_below(&r, 3) == 0;
+	settings.reads = random_below(&r, 2) == 0;
+	settings.watch_primary = random_below(&r, 4) == 0;
+	return settings;
+}
+
+/* Options that were given stay. */
+static void
+settings_set(struct sim *sim, const struct sim_settings *settings)
+{
+	struct options *o = &sim->options;
+	if (!options_given(o, OPTION_CHECKPOINT_INTERVAL) && settings->checkpoint_interval > 0)
+		o->checkpoint_interval = settings->checkpoint_interval;
+	if (o->checkpoint_interval < o->window)
+		o->checkpoint_interval = o->window;
+	if (!options_given(o, OPTION_VIEW_TIMEOUT) && settings->view_timeout_ns > 0)
+		o->view_timeout_ns = settings->view_timeout_ns;
+	if (!sim->config->protocol.modes)
+		return;
+	if (!options_given(o, OPTION_TENTATIVE))
+		o->tentative = settings->tentative;
+	if (!options_given(o, OPTION_READ_ONLY))
+		o->reads = settings->reads;
+	if (!options_given(o, OPTION_WATCH_PRIMARY))
+		o->watch_primary = settings->watch_primary;
 }
 
 void
@@ -204,30 +226,13 @@ sim_sizes_draw(struct sim *sim)
 		sim->around = *config->around;
 	load_set(sim);
 	nodes_count(sim);
+	if ((config->protocol.protocol->flags & PROTOCOL_SINGLE) != 0)
+		return;
+	struct sim_settings settings = {0};
 	if (config->settings != NULL)
-		sim->settings = *config->settings;
-	else if (config->drawn && (config->protocol.protocol->flags & PROTOCOL_SINGLE) == 0)
-		settings_draw(sim, &sim->settings);
-}
-
-void
-sim_protocol_settle(struct sim *sim)
-{
-	struct protocol_config *p = &sim->plan.protocol;
-	const struct sim_settings *s = &sim->settings;
-	if ((sim->config->protocol.protocol->flags & PROTOCOL_SINGLE) != 0)
-		return;
-	if (s->checkpoint_interval > 0)
-		p->checkpoint_interval = s->checkpoint_interval;
-	if (p->checkpoint_interval < p->window)
-		p->checkpoint_interval = p->window;
-	if (s->view_timeout_ns > 0)
-		p->view_timeout_ns = s->view_timeout_ns;
-	else if (p->view_timeout_ns == 0)
-		p->view_timeout_ns = VIEW_TIMEOUT_PLAIN_MS * (uint64_t)MS;
-	if (!sim->config->protocol.modes)
-		return;
-	p->tentative |= s->tentative;
-	p->reads |= s->reads;
-	p->watch_primary |= s->watch_primary;
+		settings = *config->settings;
+	else if (config->drawn)
+		settings = settings_drawn(sim);
+	if (config->settings != NULL || config->drawn)
+		settings_set(sim, &settings);
 }

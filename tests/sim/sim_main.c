@@ -78,7 +78,9 @@ static const char usage[] =
     "      --quiet          no line for each run, only the summary\n"
     "  -f N, -n N, -t N     faults, replicas, clients; and the engine's --batch,\n"
     "                       --window, --adaptive, --profile, --auth, --request-auth,\n"
-    "                       --reply-auth, --instances, --retry, --mtu: as oskr-cluster's\n"
+    "                       --reply-auth, --instances, --retry, --mtu, --view-timeout,\n"
+    "                       --checkpoint-interval, --watch-primary, --tentative,\n"
+    "                       --read-only: as oskr-cluster's\n"
     "      --modes          list the modes\n"
     "  -h, --help           this text\n"
     "\n"
@@ -134,6 +136,11 @@ static const struct option longs[] = {
     {"instances", required_argument, NULL, KEY_ENGINE},
     {"retry", required_argument, NULL, KEY_ENGINE},
     {"mtu", required_argument, NULL, KEY_ENGINE},
+    {"checkpoint-interval", required_argument, NULL, KEY_ENGINE},
+    {"view-timeout", required_argument, NULL, KEY_ENGINE},
+    {"watch-primary", no_argument, NULL, KEY_ENGINE},
+    {"tentative", no_argument, NULL, KEY_ENGINE},
+    {"read-only", no_argument, NULL, KEY_ENGINE},
     {NULL, 0, NULL, 0},
 };
 

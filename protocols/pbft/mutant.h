@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The rules that tests break one at a time, to see that the simulator notices.
- * RULE(x) is simply true in every build but that of the mutants' suite.
+ * RULE(x) is simply true in every build but that of the mutants' suite
+ * (tests/unit_mutants_pbft.c); those of decide.c tests/unit_pbft_decide.c sees, too.
  */
 #ifndef OSKR_PROTOCOLS_PBFT_MUTANT_H
 #define OSKR_PROTOCOLS_PBFT_MUTANT_H

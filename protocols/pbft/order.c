@@ -484,8 +484,7 @@ order_screen_vote(const struct pbft *r, const struct message *m, struct claims *
 		return VERDICT_DROP;
 	/* The primary's pre-prepare is its prepare. */
 	if (h->type == PBFT_PREPARE &&
-	    (h->view < r->view ||
-		(h->sender == replica_primary(r, h->view) && RULE(PBFT_PRIMARY_PREPARES))))
+	    (h->view < r->view || h->sender == replica_primary(r, h->view)))
 		return VERDICT_DROP;
 	const struct slot *s = &r->slots[h->seq % r->slots_count];
 	/* What is prepared, or committed, needs no further votes: they are not even proven. */
@@ -558,11 +557,15 @@ order_on_vote(struct pbft *r, const struct message *m, struct outbox *out)
 	enum phase phase = h->type == PBFT_PREPARE ? PHASE_PREPARE : PHASE_COMMIT;
 	struct vote *v = log_vote(r, s, phase, h->sender);
 	bool first = vote_record(r, v, h);
-	if (!first && RULE(PBFT_PREPARES_TWICE))
+	if (!first && (RULE(PBFT_PREPARES_TWICE) || phase != PHASE_PREPARE))
 		return;
 	uint64_t bit = replica_bit(h->sender);
-	if (!first && phase == PHASE_PREPARE)
-		bit = replica_bit((h->sender + 1u) % r->config.replicas_count);
+	if (!first) {
+		/* Counted again: as if it were from a backup that has said nothing yet. */
+		uint64_t mute = r->everybody & ~s->prepares;
+		mute &= ~replica_bit(replica_primary(r, h->view));
+		bit = mute & (~mute + 1);
+	}
 	bool ours = s->accepted && s->view == h->view && digest_equal(s->digest32, h->digest);
 	if (ours) {
 		if (phase == PHASE_PREPARE)
@@ -664,6 +667,14 @@ slot_remember(struct slot *s, uint64_t view)
 	memcpy(s->q[place].digest32, s->digest32, 32);
 }
 
+/* Backups that have prepared what was pre-prepared; the primary's pre-prepare is none of them. */
+static uint64_t
+slot_backups(const struct pbft *r, const struct slot *s)
+{
+	uint64_t primary = replica_bit(replica_primary(r, s->view));
+	return RULE(PBFT_PRIMARY_PREPARES) ? s->prepares & ~primary : s->prepares | primary;
+}
+
 /*
  * "prepared(m, v, n, i) is true iff replica i has inserted in its log m, a
  * pre-prepare for m in view v with n, and 2f prepares from different backups
@@ -672,14 +683,11 @@ slot_remember(struct slot *s, uint64_t view)
 static bool
 slot_is_prepared(const struct pbft *r, const struct slot *s)
 {
-	uint64_t backups = s->prepares;
-	if (RULE(PBFT_PRIMARY_PREPARES))
-		backups &= ~replica_bit(replica_primary(r, s->view));
 	/* What is committed is decided: nothing else can prepare, in this view or later. So a
 	   replica that has it says so again to those who have not. */
 	bool decided = s->committed && digest_equal(s->final32, s->digest32);
 	return s->accepted && log_has_body(s, s->digest32) &&
-	       (decided || quorum_count(backups) >= r->q - 1);
+	       (decided || quorum_count(slot_backups(r, s)) >= r->q - 1);
 }
 
 /*
@@ -690,9 +698,8 @@ slot_is_prepared(const struct pbft *r, const struct slot *s)
 static void
 slot_remember_prepared(struct pbft *r, struct slot *s)
 {
-	uint64_t backups = s->prepares & ~replica_bit(replica_primary(r, s->view));
 	uint64_t decided = s->final_view == VIEW_UNKNOWN ? 0 : s->final_view;
-	uint64_t view = quorum_count(backups) >= r->q - 1 ? r->view : decided;
+	uint64_t view = quorum_count(slot_backups(r, s)) >= r->q - 1 ? r->view : decided;
 	if (s->has_p && digest_equal(s->p.digest32, s->digest32) && s->p.view > view)
 		return;
 	s->has_p = true;

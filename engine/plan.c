@@ -212,10 +212,14 @@ plan_make(struct plan *plan, const struct plan_input *input)
 	plan->envelope_size = plan_envelope_size(o);
 	uint32_t largest = message_size_max(plan, input);
 	plan->message_size_max = largest > plan->envelope_size ? largest : 0;
-	/* A replicated protocol shares the cost of agreement over what a burst brings. */
+	/* A replicated protocol shares the cost of agreement over what a burst brings. Its
+	   clients need f + 1 replies of n: once those are in, the rest is dropped unverified,
+	   but what comes in one burst is verified together. */
 	bool signed_each = p->request_proof == PROOF_SIGNATURE || p->reply_proof == PROOF_SIGNATURE;
 	bool single = (input->protocol->flags & PROTOCOL_SINGLE) != 0;
 	plan->burst_max = signed_each && single ? PLAN_BURST_SIGNED : SHARD_BURST_MAX;
+	plan->client_burst_max =
+	    p->reply_proof == PROOF_SIGNATURE ? PLAN_BURST_SIGNED : plan->burst_max;
 	plan->large_count = OUTBOX_LARGE_MAX;
 	plan->assemblies_count = assemblies_count(plan, o->replicas);
 	plan->ring_size = plan_ring_size(o);

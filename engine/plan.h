@@ -47,7 +47,8 @@ struct plan {
 	uint32_t large_count;		  /* outgoing large buffers a shard */
 	uint32_t assemblies_count;	  /* incoming ones */
 	uint32_t ring_size;		  /* frames between two nodes; a power of two */
-	uint32_t burst_max;		  /* datagrams handled at once */
+	uint32_t burst_max;		  /* datagrams that a replica handles at once */
+	uint32_t client_burst_max;	  /* and a client node */
 	uint32_t slots_per_node;	  /* client slots; the last node may have fewer */
 };
 

@@ -25,23 +25,14 @@ enum {
 	MEMORY_SPARE_MIB = 64, /* of EAL's: endpoints, headers, what alignment wastes */
 };
 
-static uint32_t
-smaller(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
-
 /* Which loops serve whom. */
 static void
 lcores_divide(struct cluster *c)
 {
-	uint32_t half = (c->lcores_count + 1) / 2;
-	c->replica_lcores = smaller(half, c->replicas_count);
-	uint32_t client_lcores = c->lcores_count == 1 ? 1 : c->lcores_count - c->replica_lcores;
-	uint32_t nodes = smaller(smaller(client_lcores, c->options->clients), LIMIT_CLIENT_NODES);
-	/* The last node may not be left without slots. */
-	uint32_t per_node = (c->options->clients + nodes - 1) / nodes;
-	c->clients_count = (uint16_t)((c->options->clients + per_node - 1) / per_node);
+	struct placement_costs costs = placement_costs(c->options);
+	placement_make(
+	    &c->placement, &costs, c->lcores_count, c->replicas_count, c->options->clients);
+	c->clients_count = (uint16_t)c->placement.client_nodes;
 	c->nodes_count = (uint32_t)c->replicas_count + c->clients_count;
 }
 
@@ -49,8 +40,8 @@ static uint32_t
 node_lcore(const struct cluster *c, uint32_t node)
 {
 	if (node < c->replicas_count)
-		return node % c->replica_lcores;
-	return c->lcores_count == 1 ? 0 : c->replica_lcores + (node - c->replicas_count);
+		return c->placement.replicas[node];
+	return c->lcores_count == 1 ? 0 : c->placement.replica_lcores + (node - c->replicas_count);
 }
 
 static bool
@@ -389,6 +380,7 @@ cluster_open(struct cluster *c, const struct cluster_config *config, char *error
 	    .measure_ns = c->options->seconds_ns,
 	    .drain_ns = drain_ns(c->options),
 	    .crash = crash_config(c),
+	    .pool = c->pool,
 	    .load = c->options->app == APP_KV,
 	    .quiet = c->options->quiet,
 	    .clock = config->clock,

@@ -10,6 +10,7 @@
 #define OSKR_LCORE_CLUSTER_H
 
 #include "config/memory.h"
+#include "engine/placement.h"
 #include "engine/recorder.h"
 #include "lcore/control.h"
 #include "lcore/fabric.h"
@@ -38,7 +39,7 @@ struct cluster {
 	struct memory_plan memory;
 	const struct launch_lcores *lcores;
 	uint32_t lcores_count;
-	uint32_t replica_lcores; /* loops 0 .. are the replicas'; the rest the clients' */
+	struct placement placement;
 	uint16_t replicas_count;
 	uint16_t clients_count; /* client nodes */
 	uint32_t nodes_count;

@@ -69,7 +69,8 @@ node_open(struct node *node, const struct node_config *config, char *error)
 	node->index = config->crypto->self;
 	node->is_replica = node->index < replicas_count;
 	node->workload = config->workload;
-	node->burst_max = config->plan->burst_max;
+	node->burst_max =
+	    node->is_replica ? config->plan->burst_max : config->plan->client_burst_max;
 	struct notes_config notes = config->notes;
 	notes.who = node->is_replica ? "replica" : "client node";
 	notes.number = (uint16_t)(node->index - (node->is_replica ? 0 : replicas_count));

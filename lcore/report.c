@@ -20,12 +20,16 @@ busy_shares(struct report *r, const struct cluster *c)
 			lcore_cycles += b->busy_cycles[i][kind] - a->busy_cycles[i][kind] +
 					b->idle_cycles[i][kind] - a->idle_cycles[i][kind];
 		}
+		uint64_t lcore_busy = 0;
 		for (int kind = 0; kind < 2; kind++) {
 			uint64_t cycles = b->busy_cycles[i][kind] - a->busy_cycles[i][kind];
 			bool here = cycles + b->idle_cycles[i][kind] - a->idle_cycles[i][kind] > 0;
 			busy[kind] += cycles;
+			lcore_busy += cycles;
 			all[kind] += here ? lcore_cycles : 0;
 		}
+		if (lcore_cycles > 0)
+			r->lcore_busy[i] = (double)lcore_busy / (double)lcore_cycles;
 	}
 	r->replica_busy = all[0] > 0 ? (double)busy[0] / (double)all[0] : 0;
 	r->client_busy = all[1] > 0 ? (double)busy[1] / (double)all[1] : 0;
@@ -205,8 +209,11 @@ report_print(const struct report *r, const struct cluster *c, FILE *file)
 	    us(histogram_max(h)));
 	fprintf(file, "  CPU time    %.3f us per operation (all replicas and clients)\n",
 	    r->cpu_us_per_op);
-	fprintf(file, "  busy        replicas %.0f %%, clients %.0f %% of their lcores\n",
+	fprintf(file, "  busy        replicas %.0f %%, clients %.0f %% of their lcores; lcores",
 	    100 * r->replica_busy, 100 * r->client_busy);
+	for (uint32_t i = 0; i < c->lcores_count; i++)
+		fprintf(file, "%s %.0f %%", i > 0 ? "," : "", 100 * r->lcore_busy[i]);
+	fprintf(file, "\n");
 	fprintf(file, "  errors      %lu; retransmissions %lu; dropped on the way %lu\n", r->errors,
 	    r->retransmissions, r->drops);
 	if (r->errors > 0) {

@@ -21,8 +21,9 @@ struct report {
 	double cpu_us_per_op;
 	double client_busy; /* share of the clients' lcores, 0..1 */
 	double replica_busy;
-	uint64_t errors;     /* wrong, lost, refused, unanswered */
-	uint64_t unanswered; /* of these: operations without an answer */
+	double lcore_busy[CONTROL_LOOPS_MAX]; /* of each lcore, whoever is there */
+	uint64_t errors;		      /* wrong, lost, refused, unanswered */
+	uint64_t unanswered;		      /* of these: operations without an answer */
 	uint64_t retransmissions;
 	uint64_t view_changes;
 	struct client_counters totals;

@@ -88,6 +88,10 @@ figures(json_t *object, const struct report *r, const struct cluster *c)
 	set_real(object, "cpu_us_per_op", r->cpu_us_per_op);
 	set_real(object, "client_busy", r->client_busy);
 	set_real(object, "replica_busy", r->replica_busy);
+	json_t *lcores = json_array();
+	for (uint32_t i = 0; i < c->lcores_count; i++)
+		json_array_append_new(lcores, json_real(r->lcore_busy[i]));
+	json_object_set_new(object, "lcores_busy", lcores);
 	set_number(object, "loaded", r->totals.loaded);
 	set_real(object, "load_seconds", (double)c->control.load_ns / 1e9);
 	set_bool(object, "interrupted", c->control.interrupted);

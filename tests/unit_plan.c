@@ -296,6 +296,27 @@ shards_of_replicas_and_clients(void)
 	CU_ASSERT_PTR_EQUAL(client.protocol, &plan.protocol);
 }
 
+/* Who verifies a signature for each message takes few at once, so as to drop what it needs not. */
+static void
+bursts_are_short_where_signatures_come(void)
+{
+	struct options o = usual;
+	struct plan plan = plan_of(&o, 8, 8);
+	CU_ASSERT_EQUAL(plan.burst_max, SHARD_BURST_MAX);
+	CU_ASSERT_EQUAL(plan.client_burst_max, SHARD_BURST_MAX);
+	o.reply_auth = AUTH_SIGN;
+	plan = plan_of(&o, 8, 8);
+	CU_ASSERT_EQUAL(plan.burst_max, SHARD_BURST_MAX);
+	CU_ASSERT_EQUAL(plan.client_burst_max, PLAN_BURST_SIGNED);
+	o.replicas = 1;
+	plan = plan_of(&o, 8, 8);
+	CU_ASSERT_EQUAL(plan.burst_max, PLAN_BURST_SIGNED);
+	CU_ASSERT_EQUAL(plan.client_burst_max, PLAN_BURST_SIGNED);
+	o.reply_auth = AUTH_BATCH;
+	plan = plan_of(&o, 8, 8);
+	CU_ASSERT_EQUAL(plan.client_burst_max, SHARD_BURST_MAX);
+}
+
 static const struct unit_story stories[] = {
     {"extremes", extremes},
     {"proofs as asked", proofs_as_asked},
@@ -304,6 +325,7 @@ static const struct unit_story stories[] = {
     {"intervals have their history", intervals_have_their_history},
     {"slots are shared out", slots_are_shared_out},
     {"shards of replicas and clients", shards_of_replicas_and_clients},
+    {"bursts are short where signatures come", bursts_are_short_where_signatures_come},
 };
 
 UNIT_MAIN("plan", stories)

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See placement.h. Pure. */
+#include "engine/placement.h"
+
+#include "engine/check.h"
+
+/* Measured with pbft, batches of 100 (perf/ratio.sh tells what a machine's signatures cost). */
+enum {
+	REPLICA_NS = 500,
+	CLIENT_NS = 300, /* and for each reply, most of which are dropped unread */
+	CLIENT_REPLY_NS = 100,
+	SIGN_NS = 21000,
+	VERIFY_NS = 27500,
+};
+
+struct placement_costs
+placement_costs(const struct options *options)
+{
+	struct placement_costs costs = {
+	    .replica = REPLICA_NS,
+	    .clients = CLIENT_NS + CLIENT_REPLY_NS * (double)options->replicas,
+	};
+	if (options->reply_auth == AUTH_SIGN) {
+		costs.replica += SIGN_NS;
+		costs.clients +=
+		    VERIFY_NS * (options->replicas > 1 ? (double)options->faults + 1 : 1);
+	}
+	if (options->request_auth == AUTH_SIGN) {
+		costs.replica += VERIFY_NS;
+		costs.clients += SIGN_NS;
+	}
+	return costs;
+}
+
+static uint32_t
+smaller(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+void
+placement_make(struct placement *placement, const struct placement_costs *costs,
+    uint32_t lcores_count, uint32_t replicas_count, uint32_t clients_count)
+{
+	double loads[LIMIT_LCORES] = {0};
+	check(lcores_count >= 1 && lcores_count <= LIMIT_LCORES);
+	check(replicas_count >= 1 && replicas_count <= LIMIT_REPLICAS && clients_count >= 1);
+	uint32_t own = smaller((lcores_count + 1) / 2, replicas_count);
+	uint32_t client_lcores = lcores_count == 1 ? 1 : lcores_count - own;
+	uint32_t nodes = smaller(smaller(client_lcores, clients_count), LIMIT_CLIENT_NODES);
+	/* The last node may not be left without slots. */
+	uint32_t per_node = (clients_count + nodes - 1) / nodes;
+	*placement = (struct placement){
+	    .replica_lcores = own,
+	    .client_nodes = (clients_count + per_node - 1) / per_node,
+	};
+	for (uint32_t i = 0; i < placement->client_nodes && lcores_count > 1; i++)
+		loads[own + i] = costs->clients / placement->client_nodes;
+	for (uint32_t i = 0; i < replicas_count; i++) {
+		uint32_t least = 0;
+		for (uint32_t j = 1; j < lcores_count; j++)
+			least = loads[j] < loads[least] ? j : least;
+		/* Those that can be alone are. */
+		placement->replicas[i] = (uint16_t)(i < own ? i : least);
+		loads[placement->replicas[i]] += costs->replica;
+	}
+}

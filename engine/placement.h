@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which lcore serves which replica and which client node, so that none has much
+ * more to do than the others. Pure; before the start.
+ */
+#ifndef OSKR_ENGINE_PLACEMENT_H
+#define OSKR_ENGINE_PLACEMENT_H
+
+#include "config/limits.h"
+#include "config/options.h"
+
+/* What one operation costs each node, in nanoseconds of an lcore; only their ratios matter. */
+struct placement_costs {
+	double replica; /* on average */
+	double clients;
+};
+
+struct placement {
+	uint32_t replica_lcores; /* lcores 0 .. that serve no clients; with one lcore: 1 */
+	uint32_t client_nodes;	 /* each has an lcore of replica_lcores .. (with one: lcore 0) */
+	uint16_t replicas[LIMIT_REPLICAS]; /* the lcore of each */
+};
+
+/* By the kinds of proof that `options` ask for. */
+struct placement_costs placement_costs(const struct options *options);
+
+/*
+ * Half of the lcores, rounded up, are for replicas, the others for a client node
+ * each. Where replicas must share lcores, each goes where there is least to do,
+ * be it beside clients. lcores_count 1 .. LIMIT_LCORES, replicas 1 .. LIMIT_REPLICAS.
+ */
+void placement_make(struct placement *placement, const struct placement_costs *costs,
+    uint32_t lcores_count, uint32_t replicas_count, uint32_t clients_count);
+
+#endif

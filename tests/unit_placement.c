@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine/placement.c: every node has an lcore, for any number of lcores,
+ * replicas and clients; and the lcores' shares of the work are as even as whole
+ * nodes let them be.
+ */
+#include "engine/placement.h"
+
+#include "tests/unit.h"
+
+static struct options
+options_of(uint32_t replicas, enum auth reply_auth)
+{
+	return (struct options){
+	    .replicas = (uint16_t)replicas,
+	    .faults = (uint16_t)((replicas - 1) / 3),
+	    .request_auth = AUTH_MAC,
+	    .reply_auth = reply_auth,
+	};
+}
+
+static struct placement
+placed(const struct options *options, uint32_t lcores, uint32_t clients)
+{
+	struct placement p;
+	struct placement_costs costs = placement_costs(options);
+	placement_make(&p, &costs, lcores, options->replicas, clients);
+	return p;
+}
+
+static void
+every_node_has_an_lcore(void)
+{
+	static const uint32_t clients[] = {1, 2, 3, 7, 64, 65, 400, LIMIT_CLIENTS};
+	for (uint32_t lcores = 1; lcores <= LIMIT_LCORES; lcores++) {
+		for (uint32_t n = 1; n <= LIMIT_REPLICAS; n++) {
+			struct options o = options_of(n, AUTH_MAC);
+			for (size_t i = 0; i < sizeof(clients) / sizeof(clients[0]); i++) {
+				struct placement p = placed(&o, lcores, clients[i]);
+				bool fits = p.client_nodes >= 1 && p.client_nodes <= clients[i];
+				fits &= lcores == 1 ? p.client_nodes == 1
+						    : p.replica_lcores + p.client_nodes <= lcores;
+				for (uint32_t r = 0; r < n; r++)
+					fits &= p.replicas[r] < lcores;
+				if (!fits)
+					CU_FAIL("a node without an lcore");
+			}
+		}
+	}
+	CU_PASS("all placed");
+}
+
+/* With an lcore for each replica, none shares it with anybody. */
+static void
+replicas_are_alone_where_they_can_be(void)
+{
+	struct options o = options_of(4, AUTH_MAC);
+	for (uint32_t lcores = 7; lcores <= 12; lcores++) {
+		struct placement p = placed(&o, lcores, 64);
+		for (uint16_t r = 0; r < 4; r++)
+			CU_ASSERT_EQUAL(p.replicas[r], r);
+		CU_ASSERT_EQUAL(p.replica_lcores, 4);
+		CU_ASSERT_EQUAL(p.client_nodes, lcores - 4);
+	}
+}
+
+static void
+one_replica_leaves_its_lcore_to_nobody(void)
+{
+	struct options o = options_of(1, AUTH_MAC);
+	struct placement p = placed(&o, 2, 64);
+	CU_ASSERT_EQUAL(p.replicas[0], 0);
+	CU_ASSERT_EQUAL(p.replica_lcores, 1);
+	CU_ASSERT_EQUAL(p.client_nodes, 1);
+}
+
+static uint32_t
+beside_clients(const struct placement *p, uint32_t replicas)
+{
+	uint32_t count = 0;
+	for (uint32_t r = 0; r < replicas; r++)
+		count += p->replicas[r] >= p->replica_lcores;
+	return count;
+}
+
+/* Two lcores: clients have time for one replica of four, and for more of seven. */
+static void
+crowded_replicas_go_beside_clients(void)
+{
+	struct options macs = options_of(4, AUTH_MAC);
+	struct placement p = placed(&macs, 2, 64);
+	CU_ASSERT_EQUAL(beside_clients(&p, 4), 1);
+	struct options signs = options_of(4, AUTH_SIGN);
+	p = placed(&signs, 2, 64);
+	CU_ASSERT_EQUAL(beside_clients(&p, 4), 1);
+	struct options many = options_of(7, AUTH_MAC);
+	p = placed(&many, 2, 64);
+	CU_ASSERT_EQUAL(beside_clients(&p, 7), 2);
+	p = placed(&macs, 1, 64);
+	CU_ASSERT_EQUAL(p.client_nodes, 1);
+}
+
+/* No lcore has more than the lightest and one replica, unless it is a single node's. */
+static void
+shares_are_even(void)
+{
+	for (uint32_t n = 4; n <= 31; n += 3) {
+		struct options o = options_of(n, AUTH_MAC);
+		struct placement_costs costs = placement_costs(&o);
+		for (uint32_t lcores = 2; lcores <= n; lcores++) {
+			struct placement p = placed(&o, lcores, LIMIT_CLIENTS);
+			double loads[LIMIT_LCORES] = {0};
+			double most = 0;
+			double least = 1e12;
+			for (uint32_t i = 0; i < p.client_nodes; i++)
+				loads[p.replica_lcores + i] = costs.clients / p.client_nodes;
+			for (uint32_t r = 0; r < n; r++)
+				loads[p.replicas[r]] += costs.replica;
+			for (uint32_t i = 0; i < lcores; i++) {
+				most = loads[i] > most ? loads[i] : most;
+				least = loads[i] < least ? loads[i] : least;
+			}
+			/* A node is never split: one may stand out alone. */
+			double whole = costs.clients / p.client_nodes;
+			bool even = most - least <= costs.replica;
+			CU_ASSERT(even || most == whole || most == costs.replica);
+		}
+	}
+}
+
+static const struct unit_story stories[] = {
+    {"every node has an lcore", every_node_has_an_lcore},
+    {"replicas are alone where they can be", replicas_are_alone_where_they_can_be},
+    {"one replica leaves its lcore to nobody", one_replica_leaves_its_lcore_to_nobody},
+    {"crowded replicas go beside clients", crowded_replicas_go_beside_clients},
+    {"shares are even", shares_are_even},
+};
+
+UNIT_MAIN("placement", stories)

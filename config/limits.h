@@ -23,6 +23,8 @@ enum {
 	LIMIT_INSTANCES = 64,
 	/* Sets of lcores are 64-bit masks; pipes are a matrix over lcores. */
 	LIMIT_LCORES = 64,
+	/* Queues of a port: as many as af_packet and the in-process switch have. */
+	LIMIT_QUEUES = 16,
 };
 
 enum {
@@ -34,8 +36,9 @@ enum {
 	LIMIT_OPERATION_SIZE = LIMIT_VALUE_SIZE + 1024,
 	/* A reply carries one value and a few fields. */
 	LIMIT_REPLY_SIZE = LIMIT_VALUE_SIZE + 1024,
-	/* One largest operation inside a request inside a proposal, each with its proof. */
-	LIMIT_MESSAGE_SIZE = LIMIT_VALUE_SIZE + 4096,
+	/* One largest operation inside a request inside a proposal, each with its proof, and
+	   what the proposal says beside: certificates of up to 43 of 64 replicas. */
+	LIMIT_MESSAGE_SIZE = LIMIT_VALUE_SIZE + 16 * 1024,
 	/* The header that every message starts with: one cache line. */
 	LIMIT_HEADER_SIZE = 64,
 	/* The largest proof: one 16-byte MAC for each replica. */

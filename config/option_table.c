@@ -12,6 +12,7 @@ enum {
 	REPLICAS = PROGRAM_CLUSTER | PROGRAM_REPLICA,
 	CLIENTS = PROGRAM_CLUSTER | PROGRAM_CLIENT,
 	NODES = PROGRAM_CLUSTER | PROGRAM_REPLICA | PROGRAM_CLIENT,
+	PROCESSES = PROGRAM_REPLICA | PROGRAM_CLIENT,
 	EVERY = NODES | PROGRAM_SIM,
 };
 
@@ -26,6 +27,60 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .valid = "one of those that --modes lists",
 	    FIELD(mode_name),
 	    .programs = EVERY,
+	    .group = GROUP_PROTOCOL,
+	},
+    [OPTION_CLUSTER] =
+	{
+	    .name = "cluster",
+	    .letter = 'c',
+	    .argument = "FILE",
+	    .help = "the cluster file, beside which the keys are: FILE-<i>.pem is replica i's own, "
+		    "FILE-client-<k>.pem client node k's, .pub are everybody's; must be given",
+	    .parse = option_parse_text,
+	    .valid = "a file name that does not begin with -",
+	    FIELD(cluster),
+	    .programs = PROCESSES,
+	    .group = GROUP_PROTOCOL,
+	},
+    [OPTION_INDEX] =
+	{
+	    .name = "index",
+	    .letter = 'i',
+	    .argument = "N",
+	    .initial = "0",
+	    .shown = "0 in oskr-client; a replica's must be given",
+	    .help = "which of the replicas, or of the client nodes, this process is",
+	    .parse = option_parse_u32,
+	    .max = LIMIT_REPLICAS - 1,
+	    FIELD(index),
+	    .programs = PROCESSES,
+	    .group = GROUP_PROTOCOL,
+	},
+    [OPTION_LIFE] =
+	{
+	    .name = "life",
+	    .argument = "N",
+	    .initial = "1",
+	    .help = "which life of the cluster this is, the same for all: one higher when all "
+		    "replicas had been stopped, and their state is lost",
+	    .parse = option_parse_u32,
+	    .min = 1,
+	    .max = UINT32_MAX,
+	    FIELD(life),
+	    .programs = PROCESSES,
+	    .group = GROUP_PROTOCOL,
+	},
+    [OPTION_STATE] =
+	{
+	    .name = "state",
+	    .argument = "FILE",
+	    .shown = "the cluster file's name and -<i>.ran",
+	    .help = "where this replica notes that it has run in this life; every later start is "
+		    "then a restart without memory",
+	    .parse = option_parse_text,
+	    .valid = "a file name that does not begin with -",
+	    FIELD(state),
+	    .programs = PROGRAM_REPLICA,
 	    .group = GROUP_PROTOCOL,
 	},
     [OPTION_FAULTS] =
@@ -157,6 +212,26 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .programs = REPLICAS,
 	    .group = GROUP_PROTOCOL,
 	},
+    [OPTION_STABLE_LEADER] =
+	{
+	    .name = "stable-leader",
+	    .shown = "off",
+	    .help = "a leader stays until it fails, where leaders would take turns (HotStuff)",
+	    .parse = option_parse_flag,
+	    FIELD(stable_leader),
+	    .programs = NODES,
+	    .group = GROUP_PROTOCOL,
+	},
+    [OPTION_WAIT_ALL] =
+	{
+	    .name = "wait-all",
+	    .shown = "off",
+	    .help = "clients take the fast path only: an answer that all replicas give (Zyzzyva)",
+	    .parse = option_parse_flag,
+	    FIELD(wait_all),
+	    .programs = NODES,
+	    .group = GROUP_PROTOCOL,
+	},
     [OPTION_TENTATIVE] =
 	{
 	    .name = "tentative",
@@ -242,6 +317,19 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .programs = CLIENTS,
 	    .group = GROUP_LOAD,
 	},
+    [OPTION_SLOTS] =
+	{
+	    .name = "slots",
+	    .argument = "N",
+	    .initial = "256",
+	    .help = "client slots that each client node may use, the same for all processes",
+	    .parse = option_parse_u32,
+	    .min = 1,
+	    .max = LIMIT_CLIENTS,
+	    FIELD(slots),
+	    .programs = PROCESSES,
+	    .group = GROUP_LOAD,
+	},
     [OPTION_RATE] =
 	{
 	    .name = "rate",
@@ -297,6 +385,20 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .programs = CLIENTS,
 	    .group = GROUP_LOAD,
 	},
+    [OPTION_WAIT] =
+	{
+	    .name = "wait",
+	    .argument = "S",
+	    .initial = "30",
+	    .help = "seconds to wait for enough replicas before giving up",
+	    .parse = option_parse_u64,
+	    .min = MILLI_NS,
+	    .max = 3600ull * SECOND_NS,
+	    .scale = SECOND_NS,
+	    FIELD(wait_ns),
+	    .programs = PROGRAM_CLIENT,
+	    .group = GROUP_LOAD,
+	},
     [OPTION_APP] =
 	{
 	    .name = "app",
@@ -336,7 +438,7 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .valid = "null, echo, echo:REQUEST/REPLY (bytes, 0..1048576 and 1..1048576), or ycsb-a "
 		     "to ycsb-f",
 	    FIELD(workload),
-	    .programs = CLIENTS,
+	    .programs = NODES,
 	    .group = GROUP_WORKLOAD,
 	},
     [OPTION_REQUEST_SIZE] =
@@ -348,7 +450,7 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .parse = option_parse_u32,
 	    .max = LIMIT_VALUE_SIZE,
 	    FIELD(request_size),
-	    .programs = CLIENTS,
+	    .programs = NODES,
 	    .group = GROUP_WORKLOAD,
 	},
     [OPTION_REPLY_SIZE] =
@@ -387,7 +489,7 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .min = LIMIT_RECORD_SIZE_MIN,
 	    .max = LIMIT_VALUE_SIZE,
 	    FIELD(record_size),
-	    .programs = CLIENTS,
+	    .programs = NODES,
 	    .group = GROUP_WORKLOAD,
 	},
     [OPTION_DISTRIBUTION] =
@@ -425,6 +527,44 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .max = LIMIT_MTU,
 	    FIELD(mtu),
 	    .programs = NODES,
+	    .group = GROUP_MACHINE,
+	},
+    [OPTION_PORT] =
+	{
+	    .name = "port",
+	    .argument = "NAME",
+	    .shown = "the only one",
+	    .help = "the DPDK port to use, by number or name, as net_memif0",
+	    .parse = option_parse_text,
+	    .valid = "a port that DPDK knows",
+	    FIELD(port),
+	    .programs = PROCESSES,
+	    .group = GROUP_MACHINE,
+	},
+    [OPTION_QUEUES] =
+	{
+	    .name = "queues",
+	    .argument = "N",
+	    .initial = "1",
+	    .help = "queues of the port, each with an lcore of its own; the first is the "
+		    "replica's, others hand over to it what is not theirs",
+	    .parse = option_parse_u32,
+	    .min = 1,
+	    .max = LIMIT_QUEUES,
+	    FIELD(queues),
+	    .programs = PROGRAM_REPLICA,
+	    .group = GROUP_MACHINE,
+	},
+    [OPTION_IP] =
+	{
+	    .name = "ip",
+	    .argument = "A.B.C.D",
+	    .shown = "10.x.y.z of the port's MAC",
+	    .help = "this client node's IPv4 address",
+	    .parse = option_parse_ip,
+	    .valid = "an IPv4 address, as 192.0.2.10",
+	    FIELD(ip),
+	    .programs = PROGRAM_CLIENT,
 	    .group = GROUP_MACHINE,
 	},
     [OPTION_CORES] =
@@ -526,7 +666,7 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .parse = option_parse_text,
 	    .valid = "a file name that does not begin with -",
 	    FIELD(history),
-	    .programs = CLIENTS,
+	    .programs = PROGRAM_CLUSTER,
 	    .group = GROUP_OUTPUT,
 	},
     [OPTION_LOG_LEVEL] =

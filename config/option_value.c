@@ -166,6 +166,17 @@ option_parse_u64(const struct option_row *row, const char *text, struct options 
 }
 
 int
+option_parse_ip(const struct option_row *row, const char *text, struct options *options)
+{
+	uint32_t ip;
+	/* Neither this host, nor a group or beyond: RFC 1122, 3.2.1.3. */
+	if (text_parse_ip(text_of(text), &ip) != 0 || ip >> 24 == 0 || ip >> 24 >= 224)
+		return -1;
+	*(uint32_t *)field_of(row, options) = ip;
+	return 0;
+}
+
+int
 option_parse_probability(const struct option_row *row, const char *text, struct options *options)
 {
 	uint64_t value;

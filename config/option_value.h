@@ -38,6 +38,7 @@ int option_parse_choice(const struct option_row *row, const char *text, struct o
 int option_parse_text(const struct option_row *row, const char *text, struct options *options);
 int option_parse_workload(const struct option_row *row, const char *text, struct options *options);
 int option_parse_log_level(const struct option_row *row, const char *text, struct options *options);
+int option_parse_ip(const struct option_row *row, const char *text, struct options *options);
 int option_parse_nothing(const struct option_row *row, const char *text, struct options *options);
 
 #endif

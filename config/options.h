@@ -27,6 +27,10 @@ enum program {
 /* The rows of the table, in the order of the help. */
 enum option_id {
 	OPTION_MODE,
+	OPTION_CLUSTER,
+	OPTION_INDEX,
+	OPTION_LIFE,
+	OPTION_STATE,
 	OPTION_FAULTS,
 	OPTION_REPLICAS,
 	OPTION_INSTANCES,
@@ -37,6 +41,8 @@ enum option_id {
 	OPTION_CHECKPOINT_INTERVAL,
 	OPTION_VIEW_TIMEOUT,
 	OPTION_WATCH_PRIMARY,
+	OPTION_STABLE_LEADER,
+	OPTION_WAIT_ALL,
 	OPTION_TENTATIVE,
 	OPTION_READ_ONLY,
 	OPTION_PROFILE,
@@ -44,10 +50,12 @@ enum option_id {
 	OPTION_REQUEST_AUTH,
 	OPTION_REPLY_AUTH,
 	OPTION_CLIENTS,
+	OPTION_SLOTS,
 	OPTION_RATE,
 	OPTION_SECONDS,
 	OPTION_WARM,
 	OPTION_RETRY,
+	OPTION_WAIT,
 	OPTION_APP,
 	OPTION_APP_MEMORY,
 	OPTION_WORKLOAD,
@@ -58,6 +66,9 @@ enum option_id {
 	OPTION_DISTRIBUTION,
 	OPTION_SEED,
 	OPTION_MTU,
+	OPTION_PORT,
+	OPTION_QUEUES,
+	OPTION_IP,
 	OPTION_CORES,
 	OPTION_IDLE,
 	OPTION_DROP,
@@ -131,6 +142,10 @@ struct options {
 
 	const char *mode_name;		 /* as written; NULL when absent */
 	const struct options_mode *mode; /* set by options_resolve() */
+	const char *cluster;		 /* the cluster file; NULL in oskr-cluster */
+	uint32_t index;			 /* which replica, or which client node, this process is */
+	uint32_t life;			 /* of the cluster: see option_table.c */
+	const char *state;		 /* a replica's note that it runs; NULL: beside its key */
 	uint32_t faults;		 /* 0 in a mode without replication */
 	uint32_t replicas;		 /* 0 until resolved: the mode's least for `faults` */
 	uint32_t instances;
@@ -141,6 +156,8 @@ struct options {
 	uint32_t checkpoint_interval; /* batches; 0 in a mode without replication */
 	uint64_t view_timeout_ns;
 	bool watch_primary; /* replace one that is much slower than others were */
+	bool wait_all;	    /* a speculative answer counts only when all replicas give it */
+	bool stable_leader; /* a leader stays until it fails, where others would take turns */
 	bool tentative;	    /* execute before commit */
 	bool reads;	    /* read-only operations are not ordered */
 
@@ -150,10 +167,12 @@ struct options {
 	enum auth reply_auth;
 
 	uint32_t clients; /* slots: each has one operation outstanding */
+	uint32_t slots;	  /* that each client node may use; processes only */
 	uint64_t rate;	  /* offered operations a second; 0: closed loop */
 	uint64_t seconds_ns;
 	uint64_t warm_ns;
 	uint64_t retry_ns;
+	uint64_t wait_ns; /* for replicas, before the first operation */
 
 	enum app_kind app;
 	uint32_t app_memory_mib;
@@ -165,7 +184,10 @@ struct options {
 	enum distribution distribution;
 	uint64_t seed;
 
-	uint32_t mtu; /* bytes */
+	uint32_t mtu;	  /* bytes */
+	const char *port; /* DPDK's name or number of it; NULL: the only one */
+	uint32_t queues;  /* of the port, each with an lcore */
+	uint32_t ip;	  /* a client node's address, host order; 0: follows from the MAC */
 	enum cores cores;
 	enum idle idle;
 
@@ -201,6 +223,13 @@ enum options_action {
  */
 int options_parse(struct options *options, const struct options_program *program, int argc,
     char **argv, struct config_error *error);
+
+/*
+ * Sets options->mode from what was written: what a program needs before it can read a
+ * cluster file. Pure. Returns 0, or -EINVAL with one line in `error`.
+ */
+int options_resolve_mode(
+    struct options *options, const struct options_program *program, struct config_error *error);
 
 /*
  * Fills in what depends on other options: mode, replicas, authentication by

@@ -16,8 +16,8 @@
 	(config_error_set((error), 0, "%s: " format "; try --help", (program)->name, __VA_ARGS__), \
 	    -EINVAL)
 
-static int
-resolve_mode(
+int
+options_resolve_mode(
     struct options *options, const struct options_program *program, struct config_error *error)
 {
 	char names[192] = "";
@@ -65,6 +65,14 @@ resolve_replicas(
 		    "--instances %u does not fit mode %s, which is speculative: give 1",
 		    options->instances, mode->name);
 	}
+	/* It executes speculatively as it is, and nothing can be read from what may be undone. */
+	if (mode->speculative && (options->tentative || options->reads)) {
+		return fail(program, error, "%s does not fit mode %s, which is speculative",
+		    options->tentative ? "--tentative" : "--read-only", mode->name);
+	}
+	if (!mode->speculative && options->wait_all)
+		return fail(program, error,
+		    "--wait-all does not fit mode %s: it is for speculative ones", mode->name);
 	return 0;
 }
 
@@ -74,8 +82,8 @@ resolve_single(
     struct options *options, const struct options_program *program, struct config_error *error)
 {
 	static const enum option_id replicated[] = {OPTION_CHECKPOINT_INTERVAL, OPTION_VIEW_TIMEOUT,
-	    OPTION_WATCH_PRIMARY, OPTION_TENTATIVE, OPTION_READ_ONLY, OPTION_KILL_LEADER_AT,
-	    OPTION_RESTART_AT};
+	    OPTION_WATCH_PRIMARY, OPTION_STABLE_LEADER, OPTION_TENTATIVE, OPTION_READ_ONLY,
+	    OPTION_KILL_LEADER_AT, OPTION_RESTART_AT};
 	for (size_t i = 0; i < sizeof(replicated) / sizeof(replicated[0]); i++) {
 		if (!options_given(options, replicated[i]))
 			continue;
@@ -272,6 +280,9 @@ resolve_ycsb(
 		options->distribution = options->workload == WORKLOAD_YCSB_D ? DISTRIBUTION_LATEST
 									     : DISTRIBUTION_ZIPFIAN;
 	}
+	/* Where replicas and clients are told apart, neither knows both figures. */
+	if ((program->program & (PROGRAM_REPLICA | PROGRAM_CLIENT)) != 0)
+		return 0;
 	uint64_t size_mib = ((uint64_t)options->records * options->record_size) >> 20;
 	if (size_mib < options->app_memory_mib)
 		return 0;
@@ -287,13 +298,37 @@ resolve_ycsb(
 	    options->records, options->record_size, options->app_memory_mib, (uint32_t)size_mib);
 }
 
+/* What a process that is one node of a cluster must be told. */
+static int
+resolve_process(
+    struct options *options, const struct options_program *program, struct config_error *error)
+{
+	if ((program->program & (PROGRAM_REPLICA | PROGRAM_CLIENT)) == 0)
+		return 0;
+	if (options->cluster == NULL)
+		return fail(program, error, "--cluster is missing: give %s", "the cluster file");
+	if (program->program == PROGRAM_REPLICA && !options_given(options, OPTION_INDEX)) {
+		return fail(program, error, "--index is missing: %s",
+		    "say which replica of the cluster file this is, from 0");
+	}
+	if (program->program == PROGRAM_CLIENT && options->clients > options->slots) {
+		return fail(program, error,
+		    "--clients %u are more than the --slots %u of a client node: give fewer, or "
+		    "all processes more --slots",
+		    options->clients, options->slots);
+	}
+	return 0;
+}
+
 int
 options_resolve(
     struct options *options, const struct options_program *program, struct config_error *error)
 {
 	check(program->modes_count > 0);
 	config_error_clear(error);
-	int result = resolve_mode(options, program, error);
+	int result = options_resolve_mode(options, program, error);
+	if (result == 0)
+		result = resolve_process(options, program, error);
 	if (result == 0)
 		result = resolve_replicas(options, program, error);
 	if (result == 0)

@@ -11,6 +11,7 @@ import html
 import json
 import sys
 import time
+import typing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "perf"))
@@ -23,39 +24,53 @@ SEED_NOTE = ("The seed's figures are its published ones: four replicas, empty re
              "replies, on machines of its own with 1, 14 or 30 worker threads. Here everything, "
              "clients too, shares the cores named above: compare the order of magnitude.")
 
-# (what a reader sees, mode, its options, the seed's figures for the like).
+# Clients of a row beside one alone: enough to fill its batches.
+FEW, MANY = 64, 400
+
+
+class Row(typing.NamedTuple):
+    label: str  # what a reader sees
+    mode: str
+    extra: tuple  # its options
+    clients: int
+    seed: str = ""  # the seed's figures for the like: throughput in ops/s, median
+
+
 ROWS = (
-    ("unreplicated, MACs", "unreplicated", (), ""),
-    ("unreplicated, no authentication", "unreplicated",
-     ("--request-auth", "none", "--reply-auth", "none"), "2011 K, 10.8 us (1 worker)"),
-    ("unreplicated, a signature a reply", "unreplicated-signed", (),
-     "11.8 K, 91.6 us (1 worker); 328 K (30)"),
-    ("unreplicated, Merkle-signed replies", "unreplicated", ("--reply-auth", "batch"), ""),
-    ("PBFT, seed's profile, batch 1", "pbft", ("--profile", "seed", "-b", "1"),
-     "8.06 K, 725 us (30 workers)"),
-    ("PBFT, seed's profile, adaptive", "pbft", ("--profile", "seed", "--adaptive"),
-     "221 K (30 workers)"),
-    ("PBFT, MACs, adaptive", "pbft", ("--adaptive",), ""),
-    ("HotStuff, seed's profile, batch 1", "hotstuff", ("--profile", "seed", "-b", "1"),
-     "1.83 K, 2185 us (30 workers)"),
-    ("HotStuff, seed's profile, adaptive", "hotstuff", ("--profile", "seed", "--adaptive"),
-     "148 K (30 workers)"),
-    ("HotStuff, adaptive", "hotstuff", ("--adaptive",), ""),
-    ("Zyzzyva, seed's profile, batch 1", "zyzzyva", ("--profile", "seed", "-b", "1"),
-     "136 K, 348 us (30 workers)"),
-    ("Zyzzyva, seed's profile, batch 100", "zyzzyva", ("--profile", "seed", "-b", "100"),
-     "243 K (30 workers)"),
-    ("Zyzzyva, MACs, adaptive", "zyzzyva", ("--adaptive",), ""),
+    Row("unreplicated, MACs", "unreplicated", (), FEW),
+    Row("unreplicated, no authentication", "unreplicated",
+        ("--request-auth", "none", "--reply-auth", "none"), FEW, "2011 K, 10.8 us (1 worker)"),
+    Row("unreplicated, a signature a reply", "unreplicated-signed", (), FEW,
+        "11.8 K, 91.6 us (1 worker); 154 K, 99.3 us (14); 328 K (30)"),
+    Row("unreplicated, Merkle-signed replies", "unreplicated", ("--reply-auth", "batch"), FEW),
+    Row("PBFT, MACs, adaptive", "pbft", ("-b", "100", "--adaptive"), MANY),
+    Row("PBFT, seed's profile, batch 1", "pbft", ("--profile", "seed", "-b", "1"), FEW,
+        "4.9 K, 717 us (14 workers); 8.06 K, 725 us (30)"),
+    Row("PBFT, seed's profile, adaptive", "pbft",
+        ("--profile", "seed", "-b", "100", "--adaptive"), MANY, "121 K (14 workers); 221 K (30)"),
+    Row("HotStuff, signed votes, adaptive", "hotstuff", ("-b", "100", "--adaptive"),
+        MANY),
+    Row("HotStuff, seed's profile, batch 1", "hotstuff",
+        ("--profile", "seed", "-b", "1", "--stable-leader"), FEW,
+        "1.8 K, 2195 us (14 workers); 1.83 K, 2185 us (30)"),
+    Row("HotStuff, seed's profile, adaptive", "hotstuff",
+        ("--profile", "seed", "-b", "100", "--adaptive", "--stable-leader"), MANY,
+        "98.7 K (14 workers); 148 K (30)"),
+    Row("HotStuff, two phases, adaptive", "hotstuff2", ("-b", "100", "--adaptive"), MANY),
+    Row("Zyzzyva, MACs for clients, adaptive", "zyzzyva", ("-b", "100", "--adaptive"), MANY),
+    Row("Zyzzyva, seed's profile, batch 1", "zyzzyva", ("--profile", "seed", "-b", "1"), FEW,
+        "66.8 K (14 workers); 136 K, 348 us (30)"),
+    Row("Zyzzyva, seed's profile, batch 100", "zyzzyva", ("--profile", "seed", "-b", "100"), MANY,
+        "136 K, 324 us (14 workers); 243 K (30)"),
 )
 # The seed's points that have both a throughput (Kops/s) and a median latency (us).
 SEED_POINTS = {"unreplicated": ((2011, 10.75),), "unreplicated-signed": ((11.8, 91.6), (154, 99.3)),
-               "pbft": ((4.9, 717), (8.06, 725)), "hotstuff": ((1.83, 2185),),
+               "pbft": ((4.9, 717), (8.06, 725)), "hotstuff": ((1.8, 2195), (1.83, 2185)),
                "zyzzyva": ((66.8, 324), (136, 348))}
 # The rows whose curve is drawn, where the build offers their mode.
 CURVES = ("unreplicated", "unreplicated-signed", "unreplicated --reply-auth batch",
           "pbft --adaptive", "hotstuff --adaptive", "zyzzyva --adaptive")
 
-CLIENT_COUNTS = (1, 64)
 # What all runs together may take, and what a run costs beside its measured seconds.
 BUDGET_S = 150
 RUN_OVERHEAD_S = 2
@@ -65,23 +80,32 @@ class Plan:
     """How long and how much: all within the budget, however many modes there are."""
 
     def __init__(self, modes, smoke):
-        self.rows = [row for row in ROWS if row[1] in modes]
-        self.curves = [curve for curve in CURVES if curve.split()[0] in modes]
-        self.client_counts = CLIENT_COUNTS
+        known = {row.mode for row in ROWS}
+        # A mode that is newer than the table runs as it is.
+        strange = [mode for mode in modes if mode not in known]
+        rows = [row for row in ROWS if row.mode in modes]
+        rows += [Row(mode, mode, (), FEW) for mode in strange]
+        self.curves = [curve for curve in CURVES if curve.split()[0] in modes] + strange
         self.curve_counts = (1, 2, 4, 8, 16, 32, 64, 128, 256)
         if smoke:
-            self.rows = self.rows[:4]
+            first = {}
+            for row in rows:
+                first.setdefault(row.mode, row)
+            rows = list(first.values())
             self.curves = self.curves[:1]
-            self.client_counts = CLIENT_COUNTS[1:]
             self.curve_counts = (1, 64)
+        elif len(self.curves) > 4:
+            self.curve_counts = (1, 8, 64, 400)
         elif len(self.curves) > 3:
-            self.curve_counts = (1, 4, 16, 64, 256)
+            self.curve_counts = (1, 4, 16, 64, 400)
+        # (row, clients) of each run, in the order of the table.
+        self.runs = [(row, clients) for row in rows
+                     for clients in ((row.clients,) if smoke else (1, row.clients))]
         self.warm_s = 0.5
         self.curve_seconds = 1
-        run_count = len(self.rows) * len(self.client_counts)
         left_s = BUDGET_S - self.curve_run_count() * (self.curve_seconds + RUN_OVERHEAD_S)
-        each_s = int(left_s / max(run_count, 1)) - RUN_OVERHEAD_S
-        self.seconds = 1 if smoke else max(2, min(5, each_s))
+        each_s = int(left_s / max(len(self.runs), 1)) - RUN_OVERHEAD_S
+        self.seconds = 1 if smoke else max(1, min(5, each_s))
 
     def curve_run_count(self):
         return len(self.curves) * len(self.curve_counts)
@@ -103,12 +127,6 @@ def options_parse(arguments):
     return options
 
 
-def modes_available(build):
-    program = str(build / "oskr-cluster")
-    return [line.split()[0] for line in runs.run_program([program, "--modes"], 20).splitlines()
-            if line.split()]
-
-
 def table_head():
     return (f"{'':36} {'clients':>7} {'Kops/s':>7} {'median us':>9} {'p99 us':>7} {'CPU us/op':>9}"
             f"  {'seed, published'}")
@@ -128,23 +146,23 @@ def measure_rows(options, plan):
     """Runs every row; a row that fails is told and stays in the report."""
     print(table_head())
     records = []
-    progress = runs.Progress(len(plan.rows) * len(plan.client_counts))
-    for label, mode, extra, seed in plan.rows:
-        for clients in plan.client_counts:
-            command = runs.cluster_command(options.build, options.eal, [
-                "-m", mode, *extra, "-t", str(clients), "-d", str(plan.seconds),
-                "--warm", str(plan.warm_s)])
-            record = {"label": label, "clients": clients, "command": runs.shown(command),
-                      "seed": seed if clients == plan.client_counts[-1] else "",
-                      "result": None, "error": None}
-            try:
-                record["result"], _ = progress.measure(
-                    f"{label}, {clients} clients", plan.seconds + RUN_OVERHEAD_S,
-                    lambda c=command: runs.run_cluster(c, plan.seconds + plan.warm_s))
-            except runs.RunFailed as error:
-                record["error"] = str(error)
-            records.append(record)
-            print(table_line(record), flush=True)
+    progress = runs.Progress(len(plan.runs))
+    for row, clients in plan.runs:
+        command = runs.cluster_command(options.build, options.eal, [
+            "-m", row.mode, *row.extra, "-t", str(clients), "-d", str(plan.seconds),
+            "--warm", str(plan.warm_s)])
+        record = {"label": row.label, "mode": row.mode, "clients": clients,
+                  "command": runs.shown(command),
+                  "seed": row.seed if clients == row.clients else "",
+                  "result": None, "error": None}
+        try:
+            record["result"], _ = progress.measure(
+                f"{row.label}, {clients} clients", plan.seconds + RUN_OVERHEAD_S,
+                lambda c=command: runs.run_cluster(c, plan.seconds + plan.warm_s))
+        except runs.RunFailed as error:
+            record["error"] = str(error)
+        records.append(record)
+        print(table_line(record), flush=True)
     return records
 
 
@@ -389,9 +407,9 @@ def main(arguments):
     runs.require_program(options.build, "oskr-cluster")
     try:
         options.report.mkdir(parents=True, exist_ok=True)
-        plan = Plan(modes_available(options.build), options.smoke)
-        if not plan.rows:
-            raise runs.RunFailed("the build offers no mode that this report knows")
+        plan = Plan(runs.modes_offered(options.build), options.smoke)
+        if not plan.runs:
+            raise runs.RunFailed("the build offers no mode")
         records = measure_rows(options, plan)
         print("\n==> 4. curve and report", flush=True)
         curve_rows, curve_failures = measure_curve(options, plan)

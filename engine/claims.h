@@ -10,8 +10,16 @@
 #include "engine/check.h"
 #include "engine/message.h"
 
-/* One proposal of 4096 requests, a digest and a proof for each, and its own two. */
-enum { CLAIMS_MAX = 2 * 4096 + 2 };
+enum {
+	/*
+	 * One proposal of 4096 requests, a digest and a proof for each, its own two, and two
+	 * certificates, each with signatures of up to 64 replicas.
+	 */
+	CLAIMS_MAX = 2 * 4096 + 2 + 2 * 64,
+	/* Headers that signatures in a message's body are about, of a burst and of one message. */
+	CLAIMS_SCRATCH_MAX = 1024,
+	CLAIMS_SCRATCH_PER_MESSAGE = 2 * 64,
+};
 
 enum claim_kind {
 	CLAIM_DIGEST,	 /* proof: the SHA-256 of data */
@@ -37,6 +45,8 @@ struct claim {
 
 struct claims {
 	uint32_t count;
+	uint32_t scratch_count;
+	struct message_header scratch[CLAIMS_SCRATCH_MAX];
 	struct claim list[CLAIMS_MAX];
 	bool holds[CLAIMS_MAX];
 };
@@ -50,6 +60,18 @@ claims_add(struct claims *claims)
 	c->optional = false;
 	c->reserved = 0;
 	return c;
+}
+
+/*
+ * A header that is in no message as it was signed, written by screen() for a
+ * claim's `data`. It lives as long as the claims do. At most
+ * CLAIMS_SCRATCH_PER_MESSAGE a message.
+ */
+static inline struct message_header *
+claims_scratch(struct claims *claims)
+{
+	check(claims->scratch_count < CLAIMS_SCRATCH_MAX);
+	return &claims->scratch[claims->scratch_count++];
 }
 
 /*

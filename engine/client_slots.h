@@ -69,6 +69,8 @@ client_slots_init(struct client_slots *c, const struct protocol_config *config, 
 	c->doublings = 0;
 	c->timed_ns = 0;
 	c->list = memory;
+	for (uint32_t i = 0; i < config->slots_count; i++)
+		c->list[i].timestamp = config->timestamp_first;
 	struct wheel_entry *entries = (struct wheel_entry *)(c->list + config->slots_count);
 	wheel_init(&c->wheel, entries, config->retry_ns / CLIENT_TICKS_PER_RETRY);
 }

@@ -122,6 +122,8 @@ executor_rollback(struct executor *executor, uint64_t position)
 	if (!state_rollback(&executor->state, position))
 		return false;
 	check(executor->header->position == position);
+	if (executor->observer != NULL && executor->observer->undone != NULL)
+		executor->observer->undone(executor->observer->context, position);
 	return true;
 }
 

@@ -43,6 +43,8 @@ struct executor_observer {
 	void (*batch)(void *context, const struct executor_batch *batch);
 	/* The state after `position` has this digest. */
 	void (*checkpoint)(void *context, uint64_t position, const uint8_t *digest32);
+	/* What was executed after `position` is undone. NULL: nobody wants to know. */
+	void (*undone)(void *context, uint64_t position);
 };
 
 /* All of it, except history, residence and observer, must be the same at all replicas. */

@@ -41,6 +41,9 @@ enum message_type {
 	MESSAGE_REPLY_LOST = 5,	  /* executed, but the reply is no longer cached; no body */
 	MESSAGE_FETCH = 6,	  /* replica -> replica: asks for blocks of a checkpoint */
 	MESSAGE_BLOCKS = 7,	  /* replica -> replica: blocks of a checkpoint */
+	MESSAGE_HELLO = 8,	  /* client node -> replica: here I am (engine/enrol.h) */
+	MESSAGE_WELCOME = 9,	  /* replica -> client node: its answer */
+	MESSAGE_ASTRAY = 10,	  /* to whom sent: take another source port (lcore/steer.h) */
 	MESSAGE_PROTOCOL = 16,
 };
 

@@ -62,19 +62,29 @@ larger(uint32_t a, uint32_t b)
 	return a > b ? a : b;
 }
 
+/* Bytes of a proposal beside its header, batch and proof. */
+static uint32_t
+proposal_head_size(const struct protocol_config *config, const struct protocol *protocol)
+{
+	if ((protocol->flags & PROTOCOL_SINGLE) || protocol->replica->proposal_head_size == NULL)
+		return 0;
+	return protocol->replica->proposal_head_size(config);
+}
+
 static void
 plan_protocol(struct plan *plan, const struct plan_input *input)
 {
 	const struct options *o = input->options;
 	struct protocol_config *p = &plan->protocol;
 	*p = (struct protocol_config){
-	    .cluster = PLAN_CLUSTER,
+	    .cluster = input->cluster != 0 ? input->cluster : PLAN_CLUSTER,
 	    .protocol = input->protocol_index,
 	    .batch_adaptive = o->adaptive,
 	    .replicas_count = (uint16_t)o->replicas,
 	    .faults = (uint16_t)o->faults,
 	    .instances_count = (uint16_t)o->instances,
-	    .slots_count = o->clients,
+	    .slots_count = plan->slots_total,
+	    .timestamp_first = input->timestamp_first,
 	    .request_proof = request_proof(o),
 	    .protocol_proof = o->auth == AUTH_SIGN ? PROOF_SIGNATURE : PROOF_VECTOR,
 	    .reply_proof = reply_proof(o),
@@ -83,15 +93,18 @@ plan_protocol(struct plan *plan, const struct plan_input *input)
 	    .tentative = o->tentative,
 	    .reads = o->reads,
 	    .watch_primary = o->watch_primary,
+	    .stable_leader = o->stable_leader,
+	    .wait_all = o->wait_all,
 	    .view_timeout_ns = o->view_timeout_ns,
 	    .batch_timeout_ns = o->batch_timeout_ns,
 	    .retry_ns = o->retry_ns,
 	};
 	p->request_size_max = message_size(input->op_size_max, p->request_proof, o->replicas);
 	p->result_size_max = larger(input->result_size_max, EXECUTOR_RESULT_SIZE_MIN);
-	/* A batch, with its own header and proof, is a message. */
+	/* A batch, with its own header, head and proof, is a message. */
 	uint32_t request = batch_padded(p->request_size_max);
-	uint32_t room = (LIMIT_MESSAGE_SIZE - message_size(0, PROOF_VECTOR, o->replicas)) & ~7u;
+	uint32_t head = proposal_head_size(p, input->protocol);
+	uint32_t room = (LIMIT_MESSAGE_SIZE - message_size(head, PROOF_VECTOR, o->replicas)) & ~7u;
 	p->batch_size_max = larger(request,
 	    (uint32_t)smaller(
 		room, (uint32_t)((uint64_t)request * o->batch > room ? room : request * o->batch)));
@@ -108,7 +121,7 @@ plan_executor(struct plan *plan, const struct plan_input *input)
 	uint32_t cell_size =
 	    result_size_max > SESSION_INLINE_SIZE ? (result_size_max + 63) & ~63u : 0;
 	uint64_t ring_size = 0;
-	if ((uint64_t)cell_size * o->clients > PLAN_REPLIES_SIZE_MAX) {
+	if ((uint64_t)cell_size * plan->slots_total > PLAN_REPLIES_SIZE_MAX) {
 		cell_size = 0;
 		ring_size = PLAN_REPLIES_SIZE_MAX;
 	}
@@ -122,13 +135,13 @@ plan_executor(struct plan *plan, const struct plan_input *input)
 		},
 	    .sessions =
 		{
-		    .slots_count = o->clients,
+		    .slots_count = plan->slots_total,
 		    .ring_size = ring_size,
 		    .cell_size = cell_size,
 		},
 	    .scope =
 		{
-		    .cluster = PLAN_CLUSTER,
+		    .cluster = plan->protocol.cluster,
 		    .replicas_count = (uint16_t)o->replicas,
 		    .protocol = input->protocol_index,
 		},
@@ -168,11 +181,12 @@ message_size_max(const struct plan *plan, const struct plan_input *input)
 	const struct protocol_config *p = &plan->protocol;
 	const struct machine *machine = input->protocol->replica;
 	uint32_t replicas = p->replicas_count;
-	uint32_t largest =
-	    larger(p->request_size_max, message_size(p->result_size_max, p->reply_proof, replicas));
+	uint32_t largest = larger(p->request_size_max,
+	    message_size(machine->reply_head_size + p->result_size_max, p->reply_proof, replicas));
 	if (input->protocol->flags & PROTOCOL_SINGLE)
 		return largest;
-	largest = larger(largest, p->batch_size_max + message_size(0, PROOF_VECTOR, replicas));
+	uint32_t head = proposal_head_size(p, input->protocol);
+	largest = larger(largest, p->batch_size_max + message_size(head, PROOF_VECTOR, replicas));
 	largest = larger(largest, transfer_message_size(p));
 	if (machine->message_size_max != NULL)
 		largest = larger(largest, machine->message_size_max(p));
@@ -201,6 +215,7 @@ plan_make(struct plan *plan, const struct plan_input *input)
 {
 	const struct options *o = input->options;
 	*plan = (struct plan){0};
+	plan->slots_total = input->slots_total != 0 ? input->slots_total : o->clients;
 	plan_protocol(plan, input);
 	plan_executor(plan, input);
 	if (!(input->protocol->flags & PROTOCOL_SINGLE)) {
@@ -224,7 +239,9 @@ plan_make(struct plan *plan, const struct plan_input *input)
 	plan->assemblies_count = assemblies_count(plan, o->replicas);
 	plan->ring_size = plan_ring_size(o);
 	plan->slots_per_node =
-	    (o->clients + input->client_nodes_count - 1) / input->client_nodes_count;
+	    input->slots_stride != 0
+		? input->slots_stride
+		: (plan->slots_total + input->client_nodes_count - 1) / input->client_nodes_count;
 }
 
 uint32_t
@@ -243,8 +260,9 @@ uint32_t
 plan_slots_count(const struct plan *plan, const struct options *options, uint16_t index)
 {
 	uint32_t first = plan_slot_first(plan, index);
-	return first < options->clients ? smaller(plan->slots_per_node, options->clients - first)
-					: 0;
+	/* A client node need not use all that it may: none asks for more than the options say. */
+	uint32_t most = smaller(plan->slots_per_node, options->clients);
+	return first < plan->slots_total ? smaller(most, plan->slots_total - first) : 0;
 }
 
 struct workload_config

@@ -37,6 +37,11 @@ struct plan_input {
 	uint16_t client_nodes_count;
 	uint32_t op_size_max;	  /* bytes */
 	uint32_t result_size_max; /* bytes */
+	/* Of processes that are apart; zeroes: all of the cluster is in this one. */
+	uint32_t cluster;	  /* its number; 0: PLAN_CLUSTER */
+	uint32_t slots_total;	  /* of all client nodes; 0: the options' clients */
+	uint32_t slots_stride;	  /* from one client node's first slot to the next one's; 0: even */
+	uint64_t timestamp_first; /* as in protocol_config */
 };
 
 struct plan {
@@ -50,6 +55,7 @@ struct plan {
 	uint32_t burst_max;		  /* datagrams that a replica handles at once */
 	uint32_t client_burst_max;	  /* and a client node */
 	uint32_t slots_per_node;	  /* client slots; the last node may have fewer */
+	uint32_t slots_total;		  /* of all client nodes */
 };
 
 void plan_make(struct plan *plan, const struct plan_input *input);

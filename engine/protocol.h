@@ -39,10 +39,12 @@ struct protocol_config {
 	bool tentative;		      /* execute what is prepared; commit later */
 	bool reads;		      /* read-only operations are not ordered */
 	bool watch_primary; /* a primary that is much slower than others were is replaced */
-	uint8_t reserved8;
+	bool stable_leader; /* where leaders rotate by themselves: they stay until they fail */
+	bool wait_all;	    /* where answers may be few: only those of all replicas count */
 	uint64_t view_timeout_ns; /* a request known and not executed for so long: a new view */
 	uint64_t batch_timeout_ns;
 	uint64_t retry_ns; /* a client asks again after so long */
+	uint64_t timestamp_first; /* client: its requests' timestamps are above this */
 };
 
 enum event_type {
@@ -132,6 +134,9 @@ struct machine {
 	uint32_t (*claims_per_message)(const struct protocol_config *config);
 	/* Optional: bytes of the largest message of the protocol's own, beside batches. */
 	uint32_t (*message_size_max)(const struct protocol_config *config);
+	/* Optional: bytes that a proposal's body has beside its batch. */
+	uint32_t (*proposal_head_size)(const struct protocol_config *config);
+	uint32_t reply_head_size; /* bytes that a reply's body has before the result */
 	/* Bytes of state, taken zeroed and aligned to 64 by the engine. */
 	size_t (*size)(const struct protocol_config *config);
 	void (*init)(void *self, const struct protocol_config *config);

@@ -8,10 +8,11 @@
 
 #include "engine/batch.h"
 #include "engine/kv_op.h"
+#include "engine/random.h"
 
 /* One slot's outstanding operation. */
 struct recorder_slot {
-	uint64_t requests; /* asked so far: the client's timestamps count alike */
+	uint64_t requests; /* asked so far: no timestamp of theirs is lower */
 	uint32_t index;	   /* 1 + of the operation in the list; 0: not recorded */
 };
 
@@ -27,6 +28,19 @@ struct recorder {
 };
 
 /* ---- From the store's bytes to a history's words ------------------------- */
+
+/* What tells operations apart; a word at a time, for a replica pays for it, too. */
+static uint64_t
+content_of(const uint8_t *bytes, uint32_t size)
+{
+	uint64_t content = size;
+	for (uint32_t i = 0; i < size; i += (uint32_t)sizeof(content)) {
+		uint64_t word = 0;
+		memcpy(&word, bytes + i, size - i < sizeof(word) ? size - i : sizeof(word));
+		content = random_mix(content ^ word) + 0x9e3779b97f4a7c15ull;
+	}
+	return content;
+}
 
 bool
 recorded_from_op(struct recorded *r, const uint8_t *bytes, uint32_t size)
@@ -44,7 +58,7 @@ recorded_from_op(struct recorded *r, const uint8_t *bytes, uint32_t size)
 		return false;
 	if (op.kind == KV_CAS && op.expected_size == KV_EXPECTED_ABSENT)
 		return false;
-	*r = (struct recorded){.key_size = op.key_size};
+	*r = (struct recorded){.key_size = op.key_size, .content = content_of(bytes, size)};
 	memcpy(r->key, op.key, op.key_size);
 	r->op.kind = kinds[op.kind];
 	r->op.limit = op.kind == KV_SCAN ? op.limit : 0;
@@ -205,6 +219,7 @@ recorder_workload(struct recorder *r)
 
 struct recorder_place {
 	uint64_t timestamp;
+	uint64_t content; /* of the operation's bytes */
 	uint64_t seq;
 	uint32_t previous; /* 1 + the slot's place before this one; 0: none */
 	uint32_t slot;
@@ -255,6 +270,7 @@ batch_seen(void *context, const struct executor_batch *batch)
 		}
 		log->places[log->count] = (struct recorder_place){
 		    .timestamp = m.header->seq,
+		    .content = content_of(m.body, m.body_size),
 		    .seq = first + index,
 		    .previous = before,
 		    .slot = slot,
@@ -277,7 +293,7 @@ recorder_log_open(const struct message_scope *scope, uint32_t slots_count)
 	struct recorder_log *log = calloc(1, sizeof(*log));
 	if (log == NULL)
 		return NULL;
-	log->observer = (struct executor_observer){log, batch_seen, checkpoint_seen};
+	log->observer = (struct executor_observer){log, batch_seen, checkpoint_seen, NULL};
 	log->scope = *scope;
 	log->slots_count = slots_count;
 	log->last = calloc(slots_count, sizeof(*log->last));
@@ -313,15 +329,33 @@ recorder_log_reads_apart(struct recorder_log *log)
 
 /* ---- Afterwards ---------------------------------------------------------- */
 
-/* Where request number `request` of the slot was executed; 0: nowhere. Newest first. */
+/* How far a slot's operations have been found, from the newest back. */
+struct place_cursor {
+	uint32_t place; /* 1 + of the next older one; 0: none is left */
+	uint64_t ahead; /* how far timestamps were ahead of the operations' numbers */
+};
+
+/*
+ * Where an operation was executed; 0: nowhere that the log knows of. Operations
+ * have their timestamps in the same order, and each may have taken more than one: a
+ * read that was not answered beside the order is asked again under the next. So a
+ * timestamp is at least the operation's number, ahead of it by what reads took
+ * before, and never by more than a later operation's.
+ */
 static uint64_t
-place_of(const struct recorder_log *log, uint32_t *cursor, uint64_t request)
+place_of(const struct recorder_log *log, struct place_cursor *cursor, const struct recorded *one)
 {
-	while (*cursor != 0 && log->places[*cursor - 1].timestamp > request)
-		*cursor = log->places[*cursor - 1].previous;
-	if (*cursor == 0 || log->places[*cursor - 1].timestamp != request)
-		return 0;
-	return log->places[*cursor - 1].seq;
+	for (uint32_t at = cursor->place; at != 0; at = log->places[at - 1].previous) {
+		const struct recorder_place *place = &log->places[at - 1];
+		if (place->timestamp < one->op.request)
+			break;
+		uint64_t ahead = place->timestamp - one->op.request;
+		if (ahead > cursor->ahead || place->content != one->content)
+			continue;
+		*cursor = (struct place_cursor){place->previous, ahead};
+		return place->seq;
+	}
+	return 0;
 }
 
 int
@@ -338,13 +372,14 @@ recorder_save(
 		return -EOVERFLOW;
 	size_t capacity = HISTORY_HEADER_SIZE + records * HISTORY_RECORD_SIZE_MAX;
 	uint8_t *buffer = calloc(1, capacity);
-	uint32_t *cursors = calloc(log->slots_count, sizeof(*cursors));
+	struct place_cursor *cursors = calloc(log->slots_count, sizeof(*cursors));
 	if (buffer == NULL || cursors == NULL) {
 		free(buffer);
 		free(cursors);
 		return -ENOMEM;
 	}
-	memcpy(cursors, log->last, log->slots_count * sizeof(*cursors));
+	for (uint32_t i = 0; i < log->slots_count; i++)
+		cursors[i] = (struct place_cursor){log->last[i], UINT64_MAX};
 	struct history_writer writer;
 	history_writer_init(&writer, buffer, capacity);
 	for (uint32_t i = 0; i < count; i++) {
@@ -352,8 +387,7 @@ recorder_save(
 			struct recorded *one = &list[i]->list[j - 1];
 			bool read = one->op.kind == HISTORY_GET || one->op.kind == HISTORY_SCAN;
 			if (!read || !log->reads_apart)
-				one->op.seq =
-				    place_of(log, &cursors[one->op.client], one->op.request);
+				one->op.seq = place_of(log, &cursors[one->op.client], one);
 			history_write(&writer, &one->op, one->key, one->key_size);
 		}
 	}

@@ -25,6 +25,7 @@ enum {
 /* A key-value operation as a history has it. */
 struct recorded {
 	struct history_op op; /* pending: nothing is known of an answer */
+	uint64_t content;     /* a digest of the operation's bytes */
 	uint32_t key_size;
 	uint8_t key[RECORDER_KEY_SIZE_MAX];
 };

@@ -148,6 +148,7 @@ constants_set(struct shard *s)
 	if (proof == PROOF_MERKLE)
 		proof += MERKLE_DEPTH_MAX;
 	s->result_inline_max = s->config.envelope_size - (uint32_t)sizeof(struct message_header) -
+			       s->config.machine->reply_head_size -
 			       proof_size(proof, protocol->replicas_count);
 	s->claims_per_message = s->config.machine->claims_per_message(protocol);
 	if (s->config.screen != NULL && s->claims_per_message < SHARD_OWNER_CLAIMS_MAX)
@@ -415,6 +416,14 @@ message_screen(struct shard *s, uint32_t machine, const struct message *m)
 	return s->config.machine->screen(s->machines[machine], m, s->claims);
 }
 
+/* Does the largest message's worth of claims fit behind what is there? */
+static inline bool
+claims_room(const struct shard *s)
+{
+	return s->claims->count + s->claims_per_message <= CLAIMS_MAX &&
+	       s->claims->scratch_count + CLAIMS_SCRATCH_PER_MESSAGE <= CLAIMS_SCRATCH_MAX;
+}
+
 /* Screens messages from *next on, as many as the list of claims holds. */
 static uint32_t
 messages_screen(struct shard *s, uint32_t *next, struct screened *list)
@@ -422,20 +431,24 @@ messages_screen(struct shard *s, uint32_t *next, struct screened *list)
 	struct claims *claims = s->claims;
 	uint32_t count = 0;
 	claims->count = 0;
-	while (*next < s->messages_count && claims->count + s->claims_per_message <= CLAIMS_MAX) {
+	claims->scratch_count = 0;
+	while (*next < s->messages_count && claims_room(s)) {
 		const struct message *m = &s->messages[(*next)++];
 		uint32_t machine = machine_of(s, m);
 		uint32_t first = claims->count;
+		uint32_t scratch_first = claims->scratch_count;
 		if (machine == UINT32_MAX) {
 			s->counters.drops[SHARD_DROP_INSTANCE]++;
 			continue;
 		}
 		if (message_screen(s, machine, m) == VERDICT_DROP) {
 			claims->count = first;
+			claims->scratch_count = scratch_first;
 			s->counters.drops[SHARD_DROP_SCREEN]++;
 			continue;
 		}
 		check(claims->count - first <= s->claims_per_message);
+		check(claims->scratch_count - scratch_first <= CLAIMS_SCRATCH_PER_MESSAGE);
 		list[count++] = (struct screened){m, machine, first, claims->count};
 	}
 	return count;
@@ -449,6 +462,16 @@ proven(const struct claims *claims, const struct screened *one)
 			return false;
 	}
 	return true;
+}
+
+/* A request's sender is a client's slot; of all else, a replica. */
+static inline void
+peer_hear(struct shard *s, const struct message_header *header)
+{
+	if (header->type == MESSAGE_REQUEST || header->sender >= LIMIT_REPLICAS)
+		return;
+	s->peers[header->sender].messages++;
+	s->peers[header->sender].heard_ns = s->now_ns;
 }
 
 static void
@@ -466,6 +489,7 @@ messages_step(struct shard *s, const struct screened *list, uint32_t count)
 		}
 		event.holds = s->claims->holds + list[i].claims_first;
 		event.message = list[i].message;
+		peer_hear(s, event.message->header);
 		if (list[i].machine == s->config.machines_count) {
 			s->counters.messages++;
 			s->config.step(s->config.owner, &event);

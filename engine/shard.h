@@ -13,6 +13,7 @@
 #ifndef OSKR_ENGINE_SHARD_H
 #define OSKR_ENGINE_SHARD_H
 
+#include "config/limits.h"
 #include "crypto/crypto.h"
 #include "engine/assembler.h"
 #include "engine/protocol.h"
@@ -71,6 +72,12 @@ struct shard_counters {
 	uint64_t drops[SHARD_DROPS_COUNT];
 };
 
+/* What was heard of a replica: of messages that were stepped. Read as the counters are. */
+struct shard_peer {
+	uint64_t messages;
+	uint64_t heard_ns; /* when the last one came; 0: never */
+};
+
 struct shard_config {
 	const struct machine *machine;
 	const struct protocol_config *protocol; /* instance 0's; copied */
@@ -106,6 +113,7 @@ struct shard {
 	struct assembler *assembler;
 	struct claims *claims;
 	struct shard_counters counters;
+	struct shard_peer peers[LIMIT_REPLICAS];
 	uint32_t messages_count;
 	uint32_t claims_per_message; /* at most */
 	uint32_t result_inline_max;  /* bytes of the largest result that fits an envelope */

@@ -425,6 +425,7 @@ state_transfer_done(const struct state *state)
 void
 state_transfer_end(struct state *state)
 {
+	state->statistics.transfers++;
 	check(state_transfer_done(state));
 	state->transferring = false;
 	if (state->undo_count != 0)

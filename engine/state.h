@@ -77,6 +77,7 @@ struct state_statistics {
 	uint64_t blocks_undone; /* by rollbacks */
 	uint64_t blocks_wrong;	/* refused by state_install */
 	uint64_t blocks_installed;
+	uint64_t transfers; /* done */
 };
 
 /* Where one interval begins. */

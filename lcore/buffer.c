@@ -29,6 +29,14 @@ buffer_pool_create(const char *name, uint32_t count, uint32_t message_size)
 	return pool;
 }
 
+struct rte_mempool *
+buffer_pool_create_device(const char *name, uint32_t count, uint32_t data_size)
+{
+	uint32_t size = RTE_ALIGN_CEIL(RTE_PKTMBUF_HEADROOM + data_size, 64u);
+	return rte_pktmbuf_pool_create(
+	    name, count, BUFFER_CACHE_COUNT, BUFFER_DEVICE_MARK, (uint16_t)size, SOCKET_ID_ANY);
+}
+
 static void
 unpoison_one(struct rte_mempool *pool, void *context, void *object, unsigned int index)
 {

@@ -26,10 +26,17 @@
 enum {
 	BUFFER_CACHE_COUNT = 512, /* mbufs in an lcore's cache */
 	BUFFER_FREE_MAX = 64,	  /* given back to the pool at once */
+	BUFFER_DEVICE_MARK = 64,  /* private bytes of a device's buffer: tells it from ours */
 };
 
 /* Messages of up to message_size bytes. NULL with rte_errno when memory is short. */
 struct rte_mempool *buffer_pool_create(const char *name, uint32_t count, uint32_t message_size);
+
+/*
+ * Buffers that a device's driver fills with up to data_size bytes, behind the usual
+ * headroom. The driver writes where nobody holds a buffer yet: these are not poisoned.
+ */
+struct rte_mempool *buffer_pool_create_device(const char *name, uint32_t count, uint32_t data_size);
 
 /* Frees the pool, all of whose buffers are back; NULL is allowed. */
 void buffer_pool_free(struct rte_mempool *pool);
@@ -41,7 +48,8 @@ static inline void
 buffer_poison(struct rte_mbuf *m)
 {
 #ifdef BUFFER_POISON
-	__asan_poison_memory_region(m->buf_addr, m->buf_len);
+	if (m->priv_size != BUFFER_DEVICE_MARK)
+		__asan_poison_memory_region(m->buf_addr, m->buf_len);
 #else
 	(void)m;
 #endif

@@ -10,6 +10,7 @@
 
 #include <rte_cycles.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "engine/check.h"
 
@@ -43,6 +44,21 @@ static inline void
 clock_start(struct clock *c)
 {
 	clock_init(c, rte_get_tsc_hz(), rte_rdtsc());
+}
+
+/*
+ * Starts it at the time of day instead: no time of this process is one of a former life.
+ * Wrong steps of the wall clock later on change nothing.
+ */
+static inline void
+clock_start_real(struct clock *c)
+{
+	struct timespec now;
+	uint64_t hz = rte_get_tsc_hz();
+	clock_init(c, hz, rte_rdtsc());
+	check(clock_gettime(CLOCK_REALTIME, &now) == 0);
+	uint64_t fraction = (uint64_t)((clock_product)(uint64_t)now.tv_nsec * hz / CLOCK_NS_PER_S);
+	c->tsc_zero -= (uint64_t)now.tv_sec * hz + fraction;
 }
 
 /* The time at which the counter was `tsc`; exact to 1 part in 10^9, for 500 years. */

@@ -89,8 +89,8 @@ fabric_plan(const struct cluster *c, struct fabric_port *ports)
 	};
 }
 
-static uint32_t
-buffers_count(const struct cluster *c, bool segments)
+uint32_t
+cluster_buffers_count(const struct cluster *c, bool segments)
 {
 	uint32_t per_client = 2u * c->replicas_count;
 	return c->nodes_count * BUFFERS_PER_NODE + c->options->clients * per_client +
@@ -114,7 +114,8 @@ cluster_memory_mib(const struct options *options, uint32_t lcores_count)
 	    .replicas_count = (uint16_t)options->replicas,
 	};
 	lcores_divide(&c);
-	return (uint32_t)(network_memory(&c, buffers_count(&c, true)) >> 20) + MEMORY_SPARE_MIB;
+	return (uint32_t)(network_memory(&c, cluster_buffers_count(&c, true)) >> 20) +
+	       MEMORY_SPARE_MIB;
 }
 
 static bool
@@ -237,7 +238,7 @@ plan_set(struct cluster *c, const struct cluster_config *config)
 			input.result_size_max = result_size;
 	}
 	plan_make(&c->plan, &input);
-	c->pool_count = buffers_count(c, c->plan.message_size_max > 0);
+	c->pool_count = cluster_buffers_count(c, c->plan.message_size_max > 0);
 }
 
 static void
@@ -271,22 +272,30 @@ memory_set(struct cluster *c, const struct cluster_config *config)
 	}
 }
 
-static bool
-loops_open(struct cluster *c, const struct cluster_config *config)
+bool
+cluster_parts_open(struct cluster *c, const struct cluster_config *config, uint32_t slots_count)
 {
 	c->loops = calloc(c->lcores_count, sizeof(*c->loops));
 	c->nodes = calloc(c->nodes_count, sizeof(*c->nodes));
-	c->slot_clients = calloc(c->options->clients, sizeof(*c->slot_clients));
+	c->slot_clients = calloc(slots_count, sizeof(*c->slot_clients));
 	if (c->loops == NULL || c->nodes == NULL || c->slot_clients == NULL)
 		return false;
-	uint32_t per_node = (c->options->clients + c->clients_count - 1) / c->clients_count;
-	for (uint32_t i = 0; i < c->options->clients; i++)
-		c->slot_clients[i] = (uint16_t)(i / per_node);
 	for (uint32_t i = 0; i < c->lcores_count; i++) {
 		c->loops[i].clock = config->clock;
 		c->loops[i].stop = &c->stop;
 		c->loops[i].idle = config->idle;
 	}
+	return true;
+}
+
+static bool
+loops_open(struct cluster *c, const struct cluster_config *config)
+{
+	if (!cluster_parts_open(c, config, c->options->clients))
+		return false;
+	uint32_t per_node = (c->options->clients + c->clients_count - 1) / c->clients_count;
+	for (uint32_t i = 0; i < c->options->clients; i++)
+		c->slot_clients[i] = (uint16_t)(i / per_node);
 	return true;
 }
 

@@ -42,11 +42,12 @@ struct cluster {
 	struct placement placement;
 	uint16_t replicas_count;
 	uint16_t clients_count; /* client nodes */
-	uint32_t nodes_count;
+	uint32_t nodes_count;	/* that are here: all, or the one of a process of its own */
 	uint32_t pool_count;
 	atomic_bool stop;
 	struct rte_mempool *pool;
-	struct fabric *fabric;
+	struct fabric *fabric;	       /* NULL in a process of its own, */
+	const struct process *process; /* which this is then a part of */
 	struct node *nodes;
 	struct loop *loops;
 	uint16_t *slot_clients;
@@ -65,6 +66,13 @@ uint32_t cluster_memory_mib(const struct options *options, uint32_t lcores_count
 /* False with one line in `error` (256 bytes); cluster_close() undoes what was done. */
 bool cluster_open(struct cluster *c, const struct cluster_config *config, char *error);
 void cluster_close(struct cluster *c);
+
+/* Of cluster_open() and process_open(): the loops, room for the nodes and for c->slot_clients. */
+bool cluster_parts_open(
+    struct cluster *c, const struct cluster_config *config, uint32_t slots_count);
+
+/* Packet buffers that the nodes of this process may hold, with large messages and without. */
+uint32_t cluster_buffers_count(const struct cluster *c, bool segments);
 
 /* Runs the loops on their lcores until the control ends them. */
 void cluster_run(struct cluster *c);

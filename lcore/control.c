@@ -2,6 +2,7 @@
 /* See control.h. The main lcore. */
 #include "lcore/control.h"
 
+#include <rte_mempool.h>
 #include <stdio.h>
 
 #include "lcore/machine.h"
@@ -12,7 +13,7 @@ enum { LINE_NS = 1000000000 };
 void
 control_init(struct control *c, const struct control_config *config)
 {
-	*c = (struct control){.config = *config};
+	*c = (struct control){.config = *config, .available_min = UINT32_MAX};
 	crash_init(&c->crash, &config->crash);
 }
 
@@ -82,20 +83,35 @@ all_settled(const struct control *c)
 	return true;
 }
 
+/* Operations so far: answered, or where there are replicas alone, executed. */
+static uint64_t
+progress(const struct control *c)
+{
+	struct client_counters totals;
+	uint64_t executed = 0;
+	if (!c->config.serve) {
+		control_totals(c, &totals);
+		return totals.completed;
+	}
+	for (uint32_t i = 0; i < c->config.nodes_count; i++)
+		executed += word(&node_replica(&c->config.nodes[i])->executor.statistics.executed);
+	return executed;
+}
+
 static void
 line_print(struct control *c, uint64_t now_ns)
 {
-	static const char *const names[] = {"", "load", "warm", "run", "drain", ""};
-	struct client_counters totals;
-	control_totals(c, &totals);
+	static const char *const names[] = {
+	    "", "serve", "wait", "load", "warm", "run", "drain", ""};
+	uint64_t completed = progress(c);
 	double seconds = (double)(now_ns - c->last_line_ns) / 1e9;
-	double rate = (double)(totals.completed - c->last_completed) / seconds;
+	double rate = (double)(completed - c->last_completed) / seconds;
 	if (!c->config.quiet) {
 		printf("%6.1f s  %-5s  %10.0f ops/s\n", (double)(now_ns - c->first_ns) / 1e9,
 		    names[c->state], rate);
 		fflush(stdout);
 	}
-	c->last_completed = totals.completed;
+	c->last_completed = completed;
 	c->last_line_ns = now_ns;
 	c->next_line_ns = now_ns + LINE_NS;
 }
@@ -171,23 +187,67 @@ crash_follow(struct control *c, uint64_t now_ns)
 }
 
 static void
+begin_load(struct control *c, uint64_t now_ns)
+{
+	c->load_begin_ns = now_ns;
+	if (!c->config.load) {
+		begin_run(c, now_ns);
+		return;
+	}
+	begin(c, CONTROL_LOADING, now_ns, 0);
+	phase_set(c, CLIENT_LOAD);
+}
+
+static void
+begin_all(struct control *c, uint64_t now_ns)
+{
+	c->first_ns = c->last_line_ns = now_ns;
+	c->next_line_ns = now_ns + LINE_NS;
+	if (c->config.serve) {
+		begin(c, CONTROL_SERVING, now_ns, 0);
+		sample(c, &c->first, now_ns);
+	} else if (c->config.enrolment != NULL) {
+		begin(c, CONTROL_ENROLLING, now_ns, c->config.wait_ns);
+	} else {
+		begin_load(c, now_ns);
+	}
+}
+
+static void
+finish(struct control *c)
+{
+	c->state = CONTROL_DONE;
+	atomic_store_explicit(c->config.stop, true, memory_order_release);
+}
+
+static void
+enrolment_follow(struct control *c, uint64_t now_ns)
+{
+	enum enrolment_state state = enrolment_state(c->config.enrolment, now_ns);
+	if (state == ENROLMENT_READY) {
+		begin_load(c, now_ns);
+	} else if (state == ENROLMENT_REFUSED || now_ns >= c->until_ns) {
+		c->unserved = true;
+		finish(c);
+	}
+}
+
+static void
 advance(struct control *c, uint64_t now_ns)
 {
 	switch (c->state) {
 	case CONTROL_START:
-		c->first_ns = c->last_line_ns = now_ns;
-		c->next_line_ns = now_ns + LINE_NS;
-		if (!c->config.load) {
-			begin_run(c, now_ns);
-			break;
-		}
-		begin(c, CONTROL_LOADING, now_ns, 0);
-		phase_set(c, CLIENT_LOAD);
+		begin_all(c, now_ns);
+		break;
+	case CONTROL_SERVING:
+		break;
+	case CONTROL_ENROLLING:
+		enrolment_follow(c, now_ns);
 		break;
 	case CONTROL_LOADING:
 		if (!all_settled(c))
 			break;
-		c->load_ns = now_ns - c->first_ns;
+		c->load_ns = now_ns - c->load_begin_ns;
 		begin_run(c, now_ns);
 		break;
 	case CONTROL_WARMING:
@@ -203,23 +263,48 @@ advance(struct control *c, uint64_t now_ns)
 		c->drained = all_settled(c);
 		if (!c->drained && !drain_over(c, now_ns))
 			break;
-		c->state = CONTROL_DONE;
-		atomic_store_explicit(c->config.stop, true, memory_order_release);
+		finish(c);
 		break;
 	case CONTROL_DONE:
 		break;
 	}
 }
 
+/* How near the pool came to its end, as a look each 10 ms sees it. A look reads the
+ * ring and every lcore's cache: a few microseconds. */
+static void
+gauge_follow(struct control *c, uint64_t now_ns)
+{
+	if (c->config.pool == NULL || now_ns < c->next_gauge_ns)
+		return;
+	uint32_t available = rte_mempool_avail_count(c->config.pool);
+	if (available < c->available_min)
+		__atomic_store_n(&c->available_min, available, __ATOMIC_RELAXED);
+	c->next_gauge_ns = now_ns + CONTROL_GAUGE_NS;
+}
+
+/* The end of a service; of an experiment, as early as the last answers allow. */
+static void
+interrupt(struct control *c, uint64_t now_ns)
+{
+	bool begun = c->state > CONTROL_ENROLLING;
+	c->interrupted = !c->config.serve;
+	if (begun) {
+		begin_drain(c, now_ns);
+		return;
+	}
+	sample(c, &c->last, now_ns);
+	finish(c);
+}
+
 uint32_t
 control_poll(void *self, uint64_t now_ns)
 {
 	struct control *c = self;
-	if (c->state < CONTROL_DRAINING && signals_received() != 0) {
-		c->interrupted = true;
-		begin_drain(c, now_ns);
-	}
+	if (c->state < CONTROL_DRAINING && signals_received() != 0)
+		interrupt(c, now_ns);
 	advance(c, now_ns);
+	gauge_follow(c, now_ns);
 	if (c->state < CONTROL_DRAINING && now_ns >= c->next_line_ns)
 		line_print(c, now_ns);
 	return 0;

@@ -20,6 +20,7 @@ enum {
 	CONTROL_DRAIN_NS = 2000000000, /* drain_ns, when nothing has gone wrong */
 	CONTROL_DRAINS_MAX = 10,       /* so many drain_ns at most, while answers come */
 	CONTROL_LOOPS_MAX = 64,
+	CONTROL_GAUGE_NS = 10000000, /* between two looks at the pool */
 };
 
 struct control_config {
@@ -31,8 +32,12 @@ struct control_config {
 	uint64_t measure_ns;
 	uint64_t drain_ns; /* after so long without an answer, no more are waited for */
 	struct crash_config crash;
-	bool load; /* the workload has records to insert first */
+	const struct rte_mempool *pool; /* packet buffers, whose low-water mark is kept; or NULL */
+	bool load;			/* the workload has records to insert first */
 	bool quiet;
+	bool serve;		     /* replicas alone: until a signal comes */
+	struct enrolment *enrolment; /* a client node's, which comes first; NULL: nothing does */
+	uint64_t wait_ns;	     /* for that, at most */
 	const struct clock *clock;
 	atomic_bool *stop; /* of all loops; set at the end */
 };
@@ -48,6 +53,8 @@ struct control_sample {
 
 enum control_state {
 	CONTROL_START,
+	CONTROL_SERVING,
+	CONTROL_ENROLLING,
 	CONTROL_LOADING,
 	CONTROL_WARMING,
 	CONTROL_MEASURING,
@@ -65,8 +72,12 @@ struct control {
 	uint64_t last_line_ns;
 	uint64_t last_completed;
 	uint64_t first_ns; /* when it all began */
-	uint64_t load_ns;  /* how long loading took */
+	uint64_t load_begin_ns;
+	uint64_t load_ns; /* how long loading took */
+	uint64_t next_gauge_ns;
+	uint32_t available_min; /* buffers in the pool at the worst look; telemetry reads */
 	uint64_t loaded;
+	bool unserved;		     /* enough replicas did not come, or refused */
 	bool interrupted;	     /* by a signal: the summary is of what was measured */
 	bool drained;		     /* every operation was answered in the end */
 	struct control_sample first; /* when measuring began */

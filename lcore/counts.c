@@ -2,6 +2,10 @@
 /* See counts.h. */
 #include "lcore/counts.h"
 
+#include <stddef.h>
+
+#include "lcore/process.h"
+
 static void
 row(struct count_rows *rows, const char *name, const uint64_t *value)
 {
@@ -11,16 +15,83 @@ row(struct count_rows *rows, const char *name, const uint64_t *value)
 }
 
 static void
+switch_drops_add(const struct fabric_counters *f, struct count_rows *rows)
+{
+	row(rows, "drop_switch_full", &f->tx_full);
+	row(rows, "drop_switch_unknown", &f->tx_unknown);
+	row(rows, "drop_on_purpose", &f->tx_dropped);
+}
+
+/* Queues of a port added up, from the offsets of their words. */
+static void
+queues_row(const struct process *p, struct count_rows *rows, const char *name, size_t offset)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < p->queues_count; i++) {
+		const uint8_t *at = (const uint8_t *)device_queue_counters(p->device, i) + offset;
+		sum += __atomic_load_n((const uint64_t *)(const void *)at, __ATOMIC_RELAXED);
+	}
+	row(rows, name, &sum);
+}
+
+/* A port's, its device's and its owner's. */
+static void
+port_drops_add(const struct process *p, struct count_rows *rows)
+{
+	const struct device_status *d = device_status(p->device);
+	const struct endpoint_counters *e = endpoint_counters(p->cluster.nodes[0].endpoint);
+	uint64_t lost = 0;
+	for (uint32_t i = 1; i < p->queues_count; i++)
+		lost +=
+		    __atomic_load_n(&steer_counters(p->steer, i)->handed_lost, __ATOMIC_RELAXED);
+	queues_row(p, rows, "drop_port_checksum", offsetof(struct device_counters, rx_checksum));
+	queues_row(p, rows, "drop_port_pieces", offsetof(struct device_counters, rx_pieces));
+	queues_row(p, rows, "drop_port_full", offsetof(struct device_counters, tx_full));
+	row(rows, "drop_port_missed", &d->missed);
+	row(rows, "drop_port_no_buffer", &d->no_buffer);
+	row(rows, "drop_handed", &lost);
+	row(rows, "drop_client_unknown", &e->tx_unknown);
+}
+
+/* What there is in a process of its own beside what a node of the embedded cluster has. */
+static void
+process_add(const struct process *p, struct count_rows *rows)
+{
+	const struct enrolment *e = &p->enrolment;
+	const struct enrol_counters *k =
+	    e->host != NULL ? enrol_host_counters(e->host) : enrol_guest_counters(e->guest);
+	uint64_t handed = 0;
+	for (uint32_t i = 1; i < p->queues_count; i++)
+		handed += __atomic_load_n(&steer_counters(p->steer, i)->handed, __ATOMIC_RELAXED);
+	row(rows, "landed_right", &steer_counters(p->steer, 0)->right);
+	row(rows, "handed_over", &handed);
+	queues_row(p, rows, "port_other", offsetof(struct device_counters, rx_other));
+	queues_row(p, rows, "port_joined", offsetof(struct device_counters, rx_joined));
+	row(rows, "link_changes", &device_status(p->device)->link_changes);
+	row(rows, "link_connects", &device_status(p->device)->connects);
+	row(rows, "ports_changed", &endpoint_counters(p->cluster.nodes[0].endpoint)->steered);
+	row(rows, "tx_group", &endpoint_counters(p->cluster.nodes[0].endpoint)->tx_group);
+	row(rows, "enrol_taken", &k->taken);
+	row(rows, "enrol_malformed", &k->malformed);
+	row(rows, "enrol_unproven", &k->unproven);
+	row(rows, "enrol_stale", &k->stale);
+	row(rows, "answered_arp", &p->neighbour.counters.arp);
+	row(rows, "answered_echo", &p->neighbour.counters.echo);
+	row(rows, "answered_question", &p->neighbour.counters.asked);
+	row(rows, "answers_limited", &p->neighbour.counters.limited);
+}
+
+static void
 drops_add(const struct cluster *c, const struct node *node, struct count_rows *rows)
 {
 	static const char *const frame_names[FRAME_ERRORS_COUNT] = {NULL, "drop_frame_short",
 	    "drop_frame_ethertype", "drop_frame_ip", "drop_frame_port", "drop_frame_segmented"};
 	const struct endpoint_counters *e = endpoint_counters(node->endpoint);
-	const struct fabric_counters *f = fabric_queue_counters(c->fabric, node->index, 0);
 	const struct shard *s = node_shard(node);
-	row(rows, "drop_switch_full", &f->tx_full);
-	row(rows, "drop_switch_unknown", &f->tx_unknown);
-	row(rows, "drop_on_purpose", &f->tx_dropped);
+	if (c->process != NULL)
+		port_drops_add(c->process, rows);
+	else
+		switch_drops_add(fabric_queue_counters(c->fabric, node->index, 0), rows);
 	row(rows, "drop_no_buffer", &e->rx_no_copy);
 	row(rows, "drop_no_slot", &e->tx_no_slot);
 	row(rows, "drop_no_copy", &e->tx_no_copy);
@@ -134,6 +205,8 @@ counts_all(const struct cluster *c, const struct node *node, struct count_rows *
 		row(rows, "refused", &k->refused);
 		row(rows, "lost", &k->lost);
 	}
+	if (c->process != NULL)
+		process_add(c->process, rows);
 	if (s->segmenter != NULL)
 		segments_add(s, rows);
 	drops_add(c, node, rows);

@@ -8,6 +8,7 @@
 
 #include "engine/check.h"
 #include "lcore/buffer.h"
+#include "lcore/steer.h"
 
 enum {
 	LOOP_MAX = OUTBOX_SENDS_MAX, /* messages to oneself waiting for the next burst */
@@ -20,7 +21,9 @@ struct endpoint {
 	struct rte_mempool *pool;
 	uint32_t envelope_size;
 	uint32_t slots_count;
-	uint64_t own_mask; /* bit of the own replica; 0 in a client */
+	uint64_t own_mask;	  /* bit of the own replica; 0 in a client */
+	uint64_t others_mask;	  /* all other replicas; 0: they have no group address */
+	uint64_t clients_unknown; /* mask of client nodes */
 	uint16_t replicas_count;
 	uint16_t udp_port;
 	uint32_t held_count;
@@ -29,6 +32,10 @@ struct endpoint {
 	uint32_t loop_count;
 	const uint16_t *slot_clients;
 	struct notes *notes;
+	struct neighbour *neighbour;
+	struct frame_address self;
+	struct frame_template group;
+	uint64_t steered_ns[LIMIT_REPLICAS + 1]; /* when ports were changed; the group's last */
 	struct endpoint_counters counters;
 	struct rte_mbuf *held[SHARD_BURST_MAX]; /* what the present burst's datagrams lie in */
 	struct rte_mbuf *tx[TX_MAX];
@@ -36,6 +43,33 @@ struct endpoint {
 	bool loop_own[LOOP_MAX];	   /* sealed here, not another's that was relayed */
 	struct frame_template templates[]; /* to every node */
 };
+
+/* To replicas of several queues by a source port that leads to their first, the owner's. */
+static void
+template_set(struct frame_template *template, const struct endpoint_config *config,
+    const struct frame_address *to)
+{
+	struct frame_address from = config->addresses[config->self];
+	const struct steer_flow flow = {from.ip, to->ip, from.port, to->port};
+	if (config->queues_count > 1)
+		from.port = steer_port(&flow, 0, config->queues_count);
+	frame_template_init(template, &from, to);
+}
+
+/* The group's frames are told from others' by the port alone: it must be everybody's. */
+static void
+group_set(struct endpoint *e, const struct endpoint_config *config)
+{
+	uint64_t all = ~0ull >> (64 - config->replicas_count);
+	if (config->group == NULL)
+		return;
+	for (uint32_t i = 0; i < config->replicas_count; i++) {
+		if (config->addresses[i].port != config->group->port)
+			return;
+	}
+	e->others_mask = all & ~e->own_mask;
+	template_set(&e->group, config, config->group);
+}
 
 struct endpoint *
 endpoint_open(const struct endpoint_config *config)
@@ -55,11 +89,13 @@ endpoint_open(const struct endpoint_config *config)
 	e->notes = config->notes;
 	e->replicas_count = config->replicas_count;
 	e->own_mask = config->self < config->replicas_count ? 1ull << config->self : 0;
-	e->udp_port = config->addresses[config->self].port;
-	for (uint32_t i = 0; i < nodes_count; i++) {
-		frame_template_init(
-		    &e->templates[i], &config->addresses[config->self], &config->addresses[i]);
-	}
+	e->self = config->addresses[config->self];
+	e->udp_port = e->self.port;
+	e->neighbour = config->neighbour;
+	e->clients_unknown = config->clients_unknown;
+	for (uint32_t i = 0; i < nodes_count; i++)
+		template_set(&e->templates[i], config, &config->addresses[i]);
+	group_set(e, config);
 	return e;
 }
 
@@ -71,6 +107,31 @@ endpoint_close(struct endpoint *e)
 	endpoint_release(e);
 	endpoint_forget(e);
 	rte_free(e);
+}
+
+void
+endpoint_client_set(struct endpoint *e, uint16_t client, const struct frame_address *address)
+{
+	check(client < 64);
+	frame_template_init(&e->templates[e->replicas_count + client], &e->self, address);
+	e->clients_unknown &= ~(1ull << client);
+}
+
+void
+endpoint_astray(struct endpoint *e, const struct message_header *said, uint64_t now_ns)
+{
+	bool group = said->instance == 1;
+	if (said->sender >= e->replicas_count || said->seq > UINT16_MAX)
+		return;
+	struct frame_template *template = group ? &e->group : &e->templates[said->sender];
+	uint64_t *last_ns = &e->steered_ns[group ? LIMIT_REPLICAS : said->sender];
+	uint16_t port = (uint16_t)said->seq;
+	/* About a port that is no longer used, it is late news. */
+	if (frame_template_port(template) != port || now_ns - *last_ns < STEER_CHANGE_NS)
+		return;
+	frame_template_port_set(template, steer_port_next(port));
+	*last_ns = now_ns;
+	e->counters.steered++;
 }
 
 void
@@ -122,9 +183,9 @@ tx_flush(struct endpoint *e)
 }
 
 static inline void
-tx_add(struct endpoint *e, struct rte_mbuf *m, uint32_t node, uint32_t size)
+tx_add(struct endpoint *e, struct rte_mbuf *m, const struct frame_template *template, uint32_t size)
 {
-	frame_write(m, &e->templates[node], size);
+	frame_write(m, template, size);
 	if (e->tx_count == TX_MAX)
 		tx_flush(e);
 	e->tx[e->tx_count++] = m;
@@ -166,14 +227,30 @@ send_one(struct endpoint *e, const struct send *s, struct rte_mbuf *m, uint32_t 
 		m->data_len = (uint16_t)size;
 		loop_add(e, m, (s->flags & SEND_SEALED) == 0);
 	} else {
-		tx_add(e, m, replica, size);
+		tx_add(e, m, &e->templates[replica], size);
 	}
+}
+
+/* One frame for all others, where it is known how; returns who is left. */
+static uint64_t
+send_group(struct endpoint *e, const struct send *s)
+{
+	struct rte_mbuf *m = s->owner;
+	uint64_t own = s->to & e->own_mask;
+	if (own != 0 && (m = copied(e, s->header)) == NULL)
+		return own;
+	e->counters.tx_group++;
+	tx_add(e, m, &e->group, s->header->size);
+	return own;
 }
 
 static void
 send_replicas(struct endpoint *e, const struct send *s)
 {
 	uint64_t to = s->to;
+	if (e->others_mask != 0 && (to & ~e->own_mask) == e->others_mask &&
+	    (to = send_group(e, s)) == 0)
+		return;
 	while ((to & (to - 1)) != 0) {
 		uint32_t replica = (uint32_t)__builtin_ctzll(to);
 		to &= to - 1;
@@ -193,7 +270,13 @@ send_client(struct endpoint *e, const struct send *s)
 		buffer_free(&m, 1);
 		return;
 	}
-	tx_add(e, m, (uint32_t)e->replicas_count + e->slot_clients[s->client], s->header->size);
+	uint32_t client = e->slot_clients[s->client];
+	if (__builtin_expect(e->clients_unknown >> client & 1, 0)) {
+		e->counters.tx_unknown++;
+		buffer_free(&m, 1);
+		return;
+	}
+	tx_add(e, m, &e->templates[e->replicas_count + client], s->header->size);
 }
 
 static void
@@ -309,8 +392,13 @@ endpoint_receive(struct endpoint *e, struct datagram *list, uint32_t count_max)
 		enum frame_error error = frame_parse(frames[i], e->udp_port, &data, &size);
 		if (error != FRAME_OK) {
 			e->counters.drops[error]++;
+			if (e->neighbour != NULL)
+				neighbour_see(e->neighbour, frames[i]);
 			continue;
 		}
+		if (__builtin_expect(size < sizeof(struct message_header), 0) &&
+		    e->neighbour != NULL)
+			neighbour_see(e->neighbour, frames[i]);
 		data = aligned(e, &frames[i], data, size);
 		if (data != NULL)
 			list[count++] = (struct datagram){.data = data, .size = size};

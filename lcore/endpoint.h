@@ -11,6 +11,7 @@
 
 #include "engine/shard.h"
 #include "lcore/frame.h"
+#include "lcore/neighbour.h"
 #include "lcore/notes.h"
 #include "lcore/port.h"
 
@@ -24,7 +25,11 @@ struct endpoint_config {
 	uint32_t slots_count;
 	const uint16_t *slot_clients;	       /* slot -> client node; outlives the endpoint */
 	const struct frame_address *addresses; /* of all nodes; copied */
-	struct notes *notes;		       /* where notes go; NULL: nowhere */
+	uint64_t clients_unknown;	       /* mask of client nodes that have no address yet */
+	const struct frame_address *group; /* of all replicas together; NULL: each has its own */
+	uint16_t queues_count;		   /* of each replica: steer.h; 0 or 1: no steering */
+	struct neighbour *neighbour;	   /* sees what is no message; NULL: nobody does */
+	struct notes *notes;		   /* where notes go; NULL: nowhere */
 };
 
 struct endpoint_counters {
@@ -34,6 +39,9 @@ struct endpoint_counters {
 	uint64_t moved;	     /* datagrams that had to be moved to an aligned place */
 	uint64_t rx_no_copy; /* shared, to be moved, and no buffer for a copy: dropped */
 	uint64_t tx_no_slot; /* to a client slot that nobody has */
+	uint64_t tx_unknown; /* to a client node that has not said where it is */
+	uint64_t tx_group;   /* frames to all replicas at once */
+	uint64_t steered;    /* source ports changed */
 	uint64_t tx_no_copy; /* no buffer for a further receiver's copy */
 	uint64_t loop_full;  /* messages to oneself beyond what fits */
 	uint64_t pool_empty; /* bursts of envelopes that came short */
@@ -53,6 +61,15 @@ struct shard_io endpoint_io(struct endpoint *e);
 /* Up to count_max (at most SHARD_BURST_MAX) datagrams, valid until endpoint_release(). */
 uint32_t endpoint_receive(struct endpoint *e, struct datagram *list, uint32_t count_max);
 void endpoint_release(struct endpoint *e);
+
+/* Where a client node is from now on. */
+void endpoint_client_set(struct endpoint *e, uint16_t client, const struct frame_address *address);
+
+/*
+ * `replica` says that frames from `port` land in a queue that is not its owner's (steer.h):
+ * takes another source port for it, or for the group. Input: anybody may say so.
+ */
+void endpoint_astray(struct endpoint *e, const struct message_header *said, uint64_t now_ns);
 
 /* Drops the messages to oneself that wait: of a replica that is no more. */
 void endpoint_forget(struct endpoint *e);

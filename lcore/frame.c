@@ -24,3 +24,23 @@ frame_template_init(struct frame_template *template, const struct frame_address 
 	udp->src_port = rte_cpu_to_be_16(from->port);
 	udp->dst_port = rte_cpu_to_be_16(to->port);
 }
+
+static struct rte_udp_hdr *
+template_udp(const struct frame_template *template)
+{
+	const uint8_t *at =
+	    template->headers + sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr);
+	return (struct rte_udp_hdr *)(uintptr_t)at;
+}
+
+uint16_t
+frame_template_port(const struct frame_template *template)
+{
+	return rte_be_to_cpu_16(template_udp(template)->src_port);
+}
+
+void
+frame_template_port_set(struct frame_template *template, uint16_t port)
+{
+	template_udp(template)->src_port = rte_cpu_to_be_16(port);
+}

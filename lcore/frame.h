@@ -52,6 +52,10 @@ static_assert(sizeof(struct frame_template) == 48, "three 16-byte stores");
 void frame_template_init(struct frame_template *template, const struct frame_address *from,
     const struct frame_address *to);
 
+/* The UDP source port of such frames. No checksum covers it: see above. */
+uint16_t frame_template_port(const struct frame_template *template);
+void frame_template_port_set(struct frame_template *template, uint16_t port);
+
 /* The 16-bit words' sum of a header that had `sum` before `added` came to it. */
 static inline uint16_t
 frame_checksum_add(uint16_t checksum, uint16_t added)

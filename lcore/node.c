@@ -36,7 +36,7 @@ replica_make(
 static bool
 replicas_make(struct node *node, const struct node_config *config, struct shard_config *shard)
 {
-	node->replica = replica_make(node, config, shard, false);
+	node->replica = replica_make(node, config, shard, config->restarted);
 	if (node->replica == NULL || !config->spare)
 		return node->replica != NULL;
 	shard->id_seed = config->id_seed_spare;
@@ -85,6 +85,9 @@ node_open(struct node *node, const struct node_config *config, char *error)
 		snprintf(error, ERROR_SIZE, "node %u: no memory for its packets", node->index);
 		return false;
 	}
+	node->enrolment = config->enrolment;
+	if (node->enrolment != NULL)
+		node->enrolment->endpoint = node->endpoint;
 	struct shard_config shard =
 	    plan_shard(config->plan, config->protocol, node->is_replica ? 1ull << node->index : 0);
 	shard.crypto_ops = &crypto_real;
@@ -229,6 +232,8 @@ node_poll(void *self, uint64_t now_ns)
 		return 0;
 	}
 	uint32_t count = endpoint_receive(node->endpoint, node->datagrams, node->burst_max);
+	if (node->enrolment != NULL)
+		count = enrolment_poll(node->enrolment, now_ns, node->datagrams, count);
 	uint32_t steps =
 	    node->is_replica ? replica_poll(node, now_ns, count) : client_poll(node, now_ns, count);
 	endpoint_release(node->endpoint);

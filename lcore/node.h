@@ -21,6 +21,7 @@
 #include "engine/plan.h"
 #include "engine/replica.h"
 #include "lcore/endpoint.h"
+#include "lcore/enrolment.h"
 #include "lcore/notes.h"
 #include "lcore/outage.h"
 
@@ -50,7 +51,8 @@ struct node {
 	uint64_t lost_frames;		  /* replica: came while it was killed */
 	struct silences silences;
 	struct notes notes;
-	_Atomic uint32_t settled; /* client: 1 + the phase that has nothing left to do; else 0 */
+	struct enrolment *enrolment; /* of a process that is one node; NULL in a whole cluster */
+	_Atomic uint32_t settled;    /* client: 1 + the phase that has nothing left to do; else 0 */
 	struct datagram datagrams[SHARD_BURST_MAX];
 };
 
@@ -59,11 +61,13 @@ struct node_config {
 	const struct plan *plan;
 	const struct options *options;
 	const struct protocol *protocol;
-	const struct crypto_config *crypto;	  /* `self` says which node this is */
-	const struct endpoint_config *endpoint;	  /* likewise */
-	struct notes_config notes;		  /* who and number are set by node_open() */
-	bool spare;				  /* a replica that may have to start anew */
-	struct workload *workload;		  /* a client node's; the node's from now on */
+	const struct crypto_config *crypto;	/* `self` says which node this is */
+	const struct endpoint_config *endpoint; /* likewise */
+	struct notes_config notes;		/* who and number are set by node_open() */
+	bool spare;				/* a replica that may have to start anew */
+	bool restarted;				/* a replica that ran before, in another process */
+	struct enrolment *enrolment; /* NULL, or the caller's; its endpoint is set here */
+	struct workload *workload;   /* a client node's; the node's from now on */
 	const struct executor_observer *observer; /* of a replica; NULL: nobody watches */
 	uint64_t id_seed;
 	uint64_t id_seed_spare; /* its large messages are not its former self's */

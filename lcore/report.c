@@ -51,11 +51,12 @@ report_make(struct report *r, const struct cluster *c, const char *eal_line)
 		counts_drops(c, node, &rows);
 		for (uint32_t j = 0; j < rows.count; j++)
 			r->drops += rows.list[j].value;
-		if (node->is_replica) {
-			uint64_t view = s->config.machine->view(s->machines[0]);
+		/* A process of clients knows of views what its clients were told. */
+		uint64_t view = s->config.machine->view(s->machines[0]);
+		if (node->is_replica || c->process != NULL)
 			r->view_changes = view > r->view_changes ? view : r->view_changes;
+		if (node->is_replica)
 			continue;
-		}
 		r->retransmissions += s->config.machine->retransmissions(s->machines[0]);
 		r->unanswered += node->client->slots_count - node->client->idle_count;
 		histogram_merge(&r->latency, &node->client->latency);
@@ -120,7 +121,7 @@ protocol_print(const struct cluster *c, FILE *file)
 {
 	struct figures all = {.count = 0};
 	char text[96];
-	for (uint32_t i = 0; i < c->replicas_count; i++) {
+	for (uint32_t i = 0; i < c->nodes_count && c->nodes[i].is_replica; i++) {
 		struct figures one;
 		counts_protocol(&c->nodes[i], &one);
 		counts_join(&all, &one);
@@ -207,8 +208,8 @@ report_print(const struct report *r, const struct cluster *c, FILE *file)
 	    us(histogram_percentile(h, 50)), us(histogram_percentile(h, 90)),
 	    us(histogram_percentile(h, 99)), us(histogram_percentile(h, 99.9)),
 	    us(histogram_max(h)));
-	fprintf(file, "  CPU time    %.3f us per operation (all replicas and clients)\n",
-	    r->cpu_us_per_op);
+	fprintf(file, "  CPU time    %.3f us per operation (%s)\n", r->cpu_us_per_op,
+	    c->process == NULL ? "all replicas and clients" : "this process's");
 	fprintf(file, "  busy        replicas %.0f %%, clients %.0f %% of their lcores; lcores",
 	    100 * r->replica_busy, 100 * r->client_busy);
 	for (uint32_t i = 0; i < c->lcores_count; i++)
@@ -225,4 +226,33 @@ report_print(const struct report *r, const struct cluster *c, FILE *file)
 	crash_print(r, &c->control.crash, file);
 	if (c->control.interrupted)
 		fprintf(file, "  interrupted: figures are of the time until then\n");
+}
+
+void
+report_print_served(const struct cluster *c, FILE *file)
+{
+	const struct options *o = c->options;
+	const struct node *node = &c->nodes[0];
+	const struct shard *s = node_shard(node);
+	const struct control_sample *a = &c->control.first;
+	const struct control_sample *b = &c->control.last;
+	uint64_t executed = node_replica(node)->executor.statistics.executed;
+	double seconds = (double)(b->at_ns - a->at_ns) / 1e9;
+	double cpu_us = executed > 0 ? (double)(b->cpu_ns - a->cpu_ns) / 1e3 / (double)executed : 0;
+	struct count_rows rows;
+	uint64_t drops = 0;
+	check(node->is_replica);
+	counts_drops(c, node, &rows);
+	for (uint32_t i = 0; i < rows.count; i++)
+		drops += rows.list[i].value;
+	fprintf(file, "\n%s: replica %u of %u, f = %u, view %lu\n", o->mode->name, node->index,
+	    o->replicas, o->faults, s->config.machine->view(s->machines[0]));
+	fprintf(file, "  served      %lu operations in %.2f s; CPU time %.3f us per operation\n",
+	    executed, seconds, cpu_us);
+	fprintf(file, "  dropped     %lu frames and messages\n", drops);
+	for (uint32_t i = 0; i < rows.count; i++) {
+		if (rows.list[i].value > 0)
+			fprintf(file, "    %-22s %lu\n", rows.list[i].name, rows.list[i].value);
+	}
+	protocol_print(c, file);
 }

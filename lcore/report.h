@@ -37,6 +37,9 @@ void report_make(struct report *r, const struct cluster *c, const char *eal_line
 
 void report_print(const struct report *r, const struct cluster *c, FILE *file);
 
+/* A process that is a replica: what it did, from its start to its end. */
+void report_print_served(const struct cluster *c, FILE *file);
+
 /* Returns 0 or a negative errno. */
 int report_write_json(const struct report *r, const struct cluster *c, const char *path);
 int report_write_hgrm(const struct report *r, const char *path);
@@ -44,5 +47,12 @@ int report_write_hgrm(const struct report *r, const char *path);
 /* For telemetry_open(): `self` is a struct cluster. */
 void report_fill_info(void *self, struct telemetry_rows *rows);
 void report_fill_stats(void *self, struct telemetry_rows *rows);
+void report_fill_view(void *self, struct telemetry_rows *rows);
+void report_fill_latency(void *self, struct telemetry_rows *rows);
+void report_fill_shards(void *self, struct telemetry_rows *rows);
+void report_fill_peers(void *self, struct telemetry_rows *rows);
+
+/* All of them, for telemetry_open(). */
+struct telemetry_source report_telemetry(struct cluster *c);
 
 #endif

@@ -57,6 +57,8 @@ configuration(json_t *object, const struct report *r, const struct cluster *c)
 	set_number(object, "checkpoint_interval", o->checkpoint_interval);
 	set_real(object, "view_timeout_ms", (double)o->view_timeout_ns / 1e6);
 	set_bool(object, "watch_primary", o->watch_primary);
+	set_bool(object, "stable_leader", o->stable_leader);
+	set_bool(object, "wait_all", o->wait_all);
 	set_bool(object, "tentative", o->tentative);
 	set_bool(object, "read_only", o->reads);
 	set_real(object, "drop", o->drop);

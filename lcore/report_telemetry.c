@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What /oskr/info and /oskr/stats answer. DPDK's telemetry thread; reads only. */
+#include <rte_mempool.h>
+
 #include "lcore/counts.h"
 #include "lcore/report.h"
 
@@ -23,10 +25,26 @@ report_fill_info(void *self, struct telemetry_rows *rows)
 	telemetry_number(rows, memory_plan_total(&c->memory), "memory_bytes");
 }
 
+/* The pool of packet buffers: a leak is a `used` that grows while the load does not. */
+static void
+fill_pool(const struct cluster *c, struct telemetry_rows *rows)
+{
+	uint32_t available = rte_mempool_avail_count(c->pool);
+	uint32_t least = __atomic_load_n(&c->control.available_min, __ATOMIC_RELAXED);
+	const char *name = c->pool->name;
+	telemetry_number(rows, c->pool->size, "pool_%s/size", name);
+	telemetry_number(rows, available, "pool_%s/available", name);
+	telemetry_number(rows, c->pool->size - available, "pool_%s/used", name);
+	/* Nobody has looked before the loops run. */
+	telemetry_number(
+	    rows, least == UINT32_MAX ? available : least, "pool_%s/available_min", name);
+}
+
 void
 report_fill_stats(void *self, struct telemetry_rows *rows)
 {
 	const struct cluster *c = self;
+	fill_pool(c, rows);
 	for (uint32_t i = 0; i < c->lcores_count; i++) {
 		uint64_t busy = 0;
 		uint64_t idle = 0;
@@ -42,7 +60,7 @@ report_fill_stats(void *self, struct telemetry_rows *rows)
 	for (uint32_t i = 0; i < c->nodes_count; i++) {
 		struct count_rows list;
 		const struct node *node = &c->nodes[i];
-		uint32_t number = node->is_replica ? i : i - c->replicas_count;
+		uint32_t number = node->index - (node->is_replica ? 0u : c->replicas_count);
 		counts_all(c, node, &list);
 		for (uint32_t j = 0; j < list.count; j++) {
 			telemetry_number(rows, list.list[j].value, "%s_%u/%s",

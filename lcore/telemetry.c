@@ -44,6 +44,10 @@ static const struct {
 } commands[TELEMETRY_COMMANDS_COUNT] = {
     [TELEMETRY_INFO] = {"/oskr/info", "What runs in this process. Parameter: first entry"},
     [TELEMETRY_STATS] = {"/oskr/stats", "Counters. Parameter: first entry"},
+    [TELEMETRY_VIEW] = {"/oskr/view", "The view of each replica. Parameter: first entry"},
+    [TELEMETRY_LATENCY] = {"/oskr/latency", "Clients' latency. Parameter: first entry"},
+    [TELEMETRY_SHARDS] = {"/oskr/shards", "What each lcore's nodes do. Parameter: first entry"},
+    [TELEMETRY_PEERS] = {"/oskr/peers", "What nodes hear of replicas. Parameter: first entry"},
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

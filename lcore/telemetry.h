@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the process tells of itself while it runs, through DPDK's telemetry
- * socket: /oskr/info (what runs here) and /oskr/stats (counters). The socket is
+ * socket: /oskr/info (what runs here), /oskr/stats (counters), and the rest of the list
+ * below. The socket is
  *
  *     RUNTIME/dpdk/PREFIX/dpdk_telemetry.v2
  *
@@ -25,8 +26,12 @@
 
 /* The commands; a new one is a line here and one in telemetry.c's table. */
 enum telemetry_command {
-	TELEMETRY_INFO,	 /* /oskr/info */
-	TELEMETRY_STATS, /* /oskr/stats */
+	TELEMETRY_INFO,	   /* /oskr/info */
+	TELEMETRY_STATS,   /* /oskr/stats */
+	TELEMETRY_VIEW,	   /* /oskr/view */
+	TELEMETRY_LATENCY, /* /oskr/latency */
+	TELEMETRY_SHARDS,  /* /oskr/shards */
+	TELEMETRY_PEERS,   /* /oskr/peers */
 	TELEMETRY_COMMANDS_COUNT,
 };
 

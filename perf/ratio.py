@@ -11,7 +11,6 @@ import json
 import shlex
 import sys
 import time
-from pathlib import Path
 
 import runs
 
@@ -62,24 +61,10 @@ def options_parse(arguments):
     parser = runs.OptionParser(
         prog="ratio", usage="perf/ratio.sh [options]", description=__doc__.splitlines()[0],
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("--repeats", type=runs.positive_int, default=5, metavar="N",
-                        help="runs of everything; medians count (5)")
-    parser.add_argument("--seconds", type=runs.seconds, default=3, metavar="S",
-                        help="measured seconds of a cluster's run (3)")
     parser.add_argument("-t", "--clients", type=runs.positive_int, default=64, metavar="N",
                         help="clients of the throughput rows, and the bare ring's window (64)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
-    parser.add_argument("--strict", action="store_true",
-                        help="exit with status 1 when a ratio misses its floor")
-    parser.add_argument("--build", type=Path, default=runs.ROOT / "build", metavar="DIR",
-                        help="build folder (build)")
-    parser.add_argument("--eal", type=shlex.split, default=[], metavar="ARGS",
-                        help="DPDK's own arguments for both sides, one word; without it the "
-                             "programs choose")
-    options = parser.parse_args(arguments)
-    if options.seconds < 0.001:
-        parser.error("--seconds is a millisecond at least")
-    return options
+    runs.measure_options(parser)
+    return parser.parse_args(arguments)
 
 
 def measures_make(options):

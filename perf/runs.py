@@ -66,6 +66,13 @@ def seconds(text):
     return value
 
 
+def measured_seconds(text):
+    value = seconds(text)
+    if value < 0.001:
+        raise argparse.ArgumentTypeError("a millisecond at least")
+    return value
+
+
 def int_list(text):
     """'1,2,4' as a list without repetition, in the order given."""
     values = [positive_int(part) for part in text.split(",") if part]
@@ -181,6 +188,28 @@ def run_bench(build, eal, arguments):
     if not results:
         raise RunFailed(f"{shown(command)}: it printed no JSON object")
     return results
+
+
+def modes_offered(build):
+    """The modes of this build's oskr-cluster, as it lists them itself."""
+    lines = run_program([str(Path(build) / "oskr-cluster"), "--modes"], 20).splitlines()
+    return [line.split()[0] for line in lines if line.split()]
+
+
+def measure_options(parser):
+    """The options that everything has which repeats runs and holds medians against limits."""
+    parser.add_argument("--repeats", type=positive_int, default=5, metavar="N",
+                        help="runs of everything; medians count (5)")
+    parser.add_argument("--seconds", type=measured_seconds, default=3, metavar="S",
+                        help="measured seconds of a cluster's run (3)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+    parser.add_argument("--strict", action="store_true",
+                        help="exit with status 1 when a limit is missed")
+    parser.add_argument("--build", type=Path, default=ROOT / "build", metavar="DIR",
+                        help="build folder (build)")
+    parser.add_argument("--eal", type=shlex.split, default=[], metavar="ARGS",
+                        help="DPDK's own arguments for all programs, one word; without it they "
+                             "choose")
 
 
 def median(values):

@@ -19,6 +19,7 @@ import sys
 import time
 from pathlib import Path
 
+import hosts
 import runs
 
 EPILOG = """
@@ -69,6 +70,14 @@ def options_parse(arguments):
     parser.add_argument("--eal", type=shlex.split, default=[], metavar="ARGS",
                         help="DPDK's own arguments, one word ('-l 0-1 --no-pci --in-memory'); "
                              "without it the program chooses")
+    parser.add_argument("--hosts", type=Path, metavar="FILE",
+                        help="run oskr-replica and oskr-client on the hosts of this file "
+                             "(perf/hosts.py says its form) instead of oskr-cluster here")
+    parser.add_argument("--transport", type=shlex.split, default=["ssh", "{host}"],
+                        metavar="COMMAND",
+                        help="with --hosts: what runs a line in a host's shell ('ssh {host}')")
+    parser.add_argument("--replica-options", type=shlex.split, default=[], metavar="OPTIONS",
+                        help="with --hosts: options that replicas alone take ('-b 100')")
     options = parser.parse_args(own)
     options.extra = extra
     if options.rates:
@@ -107,8 +116,22 @@ class Point:
             arguments += ["--rate", str(rate)]
         arguments += ["-d", f"{options.seconds:g}", "--warm", f"{options.warm:g}", *options.extra]
         self.command = runs.cluster_command(options.build, options.eal, arguments)
+        self.seconds = options.seconds + options.warm
+        self.hosts = options.cluster
+        if self.hosts is not None:
+            # Slots are the same for all processes, so that a session is one.
+            self.shared = ["-m", *series[1], "--slots", str(max(options.clients)),
+                           *options.extra]
+            self.load = arguments[arguments.index("-t"):len(arguments) - len(options.extra)]
+            self.command = ["oskr-client", "--", *self.shared, *self.load]
+            arguments = [str(options.hosts), *self.command, *options.replica_options]
         self.key = hashlib.sha256(json.dumps([options.eal, arguments]).encode()).hexdigest()
         self.results = []
+
+    def run(self):
+        if self.hosts is not None:
+            return self.hosts.run(self.shared, self.load, self.seconds)
+        return runs.run_cluster(self.command, self.seconds)
 
     def file(self, out, repeat):
         load = f"t{self.clients}" + (f"-rate{self.rate}" if self.rate else "")
@@ -163,7 +186,7 @@ def measure_all(options, points, report):
             try:
                 result, _ = progress.measure(
                     what, options.seconds + options.warm + 1,
-                    lambda p=point: runs.run_cluster(p.command, options.seconds + options.warm))
+                    point.run)
             except runs.RunFailed as error:
                 failures += 1
                 sys.stderr.write(f"sweep: {error}\n")
@@ -246,9 +269,18 @@ def write_results(options, points, arguments):
 def main(arguments):
     runs.install_signals()
     options = options_parse(arguments)
-    runs.require_program(options.build, "oskr-cluster")
     options.build = options.build.resolve()
     options.out = options.out.resolve()
+    options.cluster = None
+    try:
+        if options.hosts is None:
+            runs.require_program(options.build, "oskr-cluster")
+        else:
+            options.cluster = hosts.Hosts(options.hosts, options.transport,
+                                          options.replica_options)
+    except (OSError, runs.RunFailed) as error:
+        sys.stderr.write(f"sweep: {error}\n")
+        return 2
     points = points_make(options)
     try:
         (options.out / "runs").mkdir(parents=True, exist_ok=True)

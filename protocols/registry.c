@@ -2,14 +2,19 @@
 /* See registry.h. */
 #include "protocols/registry.h"
 
+#include "protocols/hotstuff/hotstuff.h"
 #include "protocols/pbft/pbft.h"
 #include "protocols/unreplicated/unreplicated.h"
+#include "protocols/zyzzyva/zyzzyva.h"
 
 static const struct protocol protocols[] = {
     {"unreplicated", NULL, PROTOCOL_SINGLE, 0, 1, &unreplicated_replica, &unreplicated_client},
     {"unreplicated-signed", NULL, PROTOCOL_SINGLE | PROTOCOL_REPLIES_SIGNED, 0, 1,
 	&unreplicated_replica, &unreplicated_client},
     {"pbft", NULL, 0, 3, 1, &pbft_replica, &pbft_client},
+    {"hotstuff", "hot-stuff", 0, 3, 1, &hotstuff_replica, &hotstuff_client},
+    {"hotstuff2", "hot-stuff-2", 0, 3, 1, &hotstuff2_replica, &hotstuff_client},
+    {"zyzzyva", NULL, PROTOCOL_SPECULATIVE, 3, 1, &zyzzyva_replica, &zyzzyva_client},
 };
 
 const struct protocol *

@@ -265,16 +265,33 @@ def restarted_leader():
         need(text in shown, f"'{text}' is not shown: {shown}")
 
 
-def killed_leader_linearizable():
+def linearizable(path, *options):
+    """oskr-linear's words on a history, which must be linearizable."""
     linear = os.path.join(os.path.dirname(program), "oskr-linear")
     if not os.access(linear, os.X_OK):
         raise Skipped("no oskr-linear beside the program")
+    done = subprocess.run([linear, *options, path], capture_output=True, text=True,
+                          timeout=TIMEOUT_S, check=False)
+    need(done.returncode == 0, f"not linearizable: {done.stdout[-500:]}{done.stderr[-500:]}")
+    return done.stdout
+
+
+def reads_linearizable():
+    """Reads beside the order, among writes: the witness finds a place for each of them."""
+    path = os.path.join(folder, "history")
+    for workload in ("ycsb-a", "ycsb-e"):
+        run(["-m", "pbft", "--read-only", "-w", workload, "--records", "200", "-t", "16",
+             "--history", path])
+        said = linearizable(path, "--check", "witness")
+        placed = int(re.search(r"(\d+) reads placed", said).group(1))
+        need(placed >= 20, f"{workload}: only {placed} reads had to be placed: {said}")
+
+
+def killed_leader_linearizable():
     path = os.path.join(folder, "history")
     crash_of(["--kill-leader-at", "0.5", "--restart-at", "1.2", "-w", "ycsb-a", "--records", "200",
               "--rate", "4000", "--history", path], 3)
-    done = subprocess.run([linear, path], capture_output=True, text=True, timeout=TIMEOUT_S,
-                          check=False)
-    need(done.returncode == 0, f"not linearizable: {done.stdout[-500:]}{done.stderr[-500:]}")
+    linearizable(path)
 
 
 def json_fields():
@@ -372,6 +389,14 @@ def telemetry():
         telemetry_of(mode)
 
 
+def pool_is_shown(stats):
+    size, free, used, least = (stats[f"pool_oskr/{name}"]
+                               for name in ("size", "available", "used", "available_min"))
+    # Envelopes that lie ready are taken all the time, and a run that works has buffers left.
+    need(free + used == size and 0 < used < size, f"pool: {free} + {used} of {size}")
+    need(0 < least < size, f"pool: the low-water mark is {least} of {size}")
+
+
 def telemetry_of(mode):
     eal = NO_HUGE + ["-l", cpus(1)]
     process = start(60, eal=eal, mode=mode)
@@ -397,6 +422,10 @@ def telemetry_of(mode):
         for name in growing:
             need(0 < first[name] < second[name], f"{name} does not grow")
         need("replica_0/drop_frame_short" in first, "no reasons for drops")
+        pool_is_shown(first)
+        pool_is_shown(second)
+        need(second["pool_oskr/available_min"] <= first["pool_oskr/available_min"],
+             "a low-water mark rises")
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=TIMEOUT_S)
@@ -427,8 +456,8 @@ def memory_is_constant():
 STORIES = [one_lcore, two_lcores, shared_lcores, own_choice, hugepages, ordinary_user,
            authentication, echo, ycsb, lost_frames, open_loop, many_clients, memory_as_needed,
            protocol_figures, options_of_replication, killed_leader, restarted_leader,
-           killed_leader_linearizable, json_fields, hgrm, interrupted, interrupted_twice,
-           telemetry, memory_is_constant]
+           killed_leader_linearizable, reads_linearizable, json_fields, hgrm, interrupted,
+           interrupted_twice, telemetry, memory_is_constant]
 
 
 def main():

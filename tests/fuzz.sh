@@ -7,7 +7,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 build="build-fuzz"
-all=(assembler client cluster_file executor frame history keys message options pbft replica segmenter transfer)
+mapfile -t all < <(printf '%s\n' tests/fuzz/fuzz_*.c | sed 's|.*/fuzz_||; s|\.c$||')
+# What has state to go deep into, and takes long for one input: so many shares of the time.
+stateful=" executor hotstuff pbft replica transfer zyzzyva "
+stateful_shares=4
 seconds=
 targets=()
 
@@ -17,11 +20,11 @@ usage()
 	Usage: tests/fuzz.sh [--build FOLDER] SECONDS [TARGET...]
 
 	Runs the targets (all, unless some are named) for SECONDS together, each for
-	an equal share, at least one second. New inputs that reach new code are kept
-	in FOLDER/corpus/TARGET for the next run; the tree's own corpus is in
-	tests/fuzz/corpus. What crashes is kept in FOLDER/findings: reproduce it with
-	FOLDER/tests/fuzz/fuzz_TARGET FILE, fix the bug, and add the file to the
-	tree's corpus, which every build replays as a test.
+	an equal share, whole protocols and replicas for $stateful_shares, at least one second.
+	New inputs that reach new code are kept in FOLDER/corpus/TARGET for the next
+	run; the tree's own corpus is in tests/fuzz/corpus. What crashes is kept in
+	FOLDER/findings: reproduce it with FOLDER/tests/fuzz/fuzz_TARGET FILE, fix
+	the bug, and add the file to the tree's corpus, which every build replays.
 
 	  --build FOLDER   where to build (build-fuzz)
 	  -h, --help       this text
@@ -88,18 +91,30 @@ fixed_addresses=(setarch "$(uname -m)" --addr-no-randomize)
 "${fixed_addresses[@]}" true 2>/dev/null || fixed_addresses=()
 export ASAN_OPTIONS=detect_stack_use_after_return=0:quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1
 
-share=$((seconds / ${#targets[@]}))
-((share > 0)) || share=1
+shares_of()
+{
+	[[ $stateful != *" $1 "* ]] || { echo "$stateful_shares" && return; }
+	echo 1
+}
+
+shares=0
+for target in "${targets[@]}"; do
+	shares=$((shares + $(shares_of "$target")))
+done
 executions=0
 findings=0
 mkdir -p "$build/findings"
 for target in "${targets[@]}"; do
 	mkdir -p "$build/corpus/$target"
 	status=0
+	share=$((seconds * $(shares_of "$target") / shares))
+	((share > 0)) || share=1
+	own=tests/fuzz/corpus/$target
+	[[ -d $own ]] || own=
 	nice "${fixed_addresses[@]}" "$build/tests/fuzz/fuzz_$target" -max_total_time=$share \
 		-max_len=2048 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
 		-artifact_prefix="$build/findings/$target-" \
-		"$build/corpus/$target" "tests/fuzz/corpus/$target" >"$log" 2>&1 || status=$?
+		"$build/corpus/$target" ${own:+"$own"} >"$log" 2>&1 || status=$?
 	count=$(awk '/^stat::number_of_executed_units:/ { n = $2 }
 		/^#[0-9]+/ { last = substr($1, 2) } END { print n ? n : last + 0 }' "$log")
 	executions=$((executions + count))

@@ -29,8 +29,8 @@ enum {
 };
 
 static const uint64_t final = 0;
-static const uint64_t tentative = PBFT_REPLY_TENTATIVE;
-static const uint64_t reading = PBFT_REPLY_READ;
+static const uint64_t tentative = BFT_REPLY_TENTATIVE;
+static const uint64_t reading = BFT_REPLY_READ;
 
 /* The client with its outbox, and what the replicas speak of. */
 static struct rig {
@@ -226,7 +226,7 @@ write_message(uint16_t from, uint8_t type, const void *body, uint32_t size)
 	    .type = type,
 	    .proof = proof,
 	    .version = MESSAGE_VERSION,
-	    .view = rig.view << PBFT_REPLY_SHIFT,
+	    .view = rig.view << BFT_REPLY_SHIFT,
 	    .seq = rig.timestamp,
 	};
 	digest_of(body, size, h->digest);
@@ -305,7 +305,7 @@ body(uint16_t from, const char *text)
 static inline enum fate
 digest(uint16_t from, const char *text)
 {
-	return says(from, PBFT_REPLY_DIGEST, final, text);
+	return says(from, BFT_REPLY_DIGEST, final, text);
 }
 
 static inline enum fate
@@ -317,7 +317,7 @@ lost(uint16_t from)
 static inline enum fate
 must_sign(uint16_t from)
 {
-	return says(from, PBFT_MUST_SIGN, final, "");
+	return says(from, BFT_MUST_SIGN, final, "");
 }
 
 /* ---- What is expected --------------------------------------------------------- */
@@ -387,7 +387,7 @@ expect_asked(uint64_t view)
 static inline void
 expect_asked_all(void)
 {
-	expect_sent(everybody(), MESSAGE_REQUEST, PBFT_WHOLE, PROOF_VECTOR);
+	expect_sent(everybody(), MESSAGE_REQUEST, BFT_WHOLE, PROOF_VECTOR);
 }
 
 static inline void
@@ -401,7 +401,7 @@ slot_set(uint16_t slot, uint64_t timestamp)
 static inline uint16_t
 replier(void)
 {
-	return pbft_replier(rig.slot, rig.timestamp, rig.config.replicas_count);
+	return bft_replier(rig.slot, rig.timestamp, rig.config.replicas_count);
 }
 
 static inline uint16_t

@@ -73,7 +73,7 @@ fake_cluster()
 	words = sys.argv[1:]
 	words = words[words.index("--") + 1:] if "--" in words else words
 	if words == ["--modes"]:
-	    print("unreplicated\nunreplicated-signed")
+	    print(os.environ.get("FAKE_MODES", "unreplicated unreplicated-signed").replace(" ", "\n"))
 	    sys.exit(0)
 	value = lambda name: words[words.index(name) + 1]
 	with open(os.environ["FAKE_LOG"], "a") as log:
@@ -89,6 +89,10 @@ fake_cluster()
 	figures = {"throughput": rate, "errors": int(os.environ.get("FAKE_ERRORS", "0"))}
 	for name in ("p50_us", "p90_us", "p99_us", "p999_us", "max_us", "mean_us"):
 	    figures[name] = clients * 1e6 / rate
+	figures.update(n=4, f=1, lcores=2, cpu_us_per_op=3.0, nodes=[
+	    {"role": "replica", "lcore": 0}, {"role": "replica", "lcore": 0},
+	    {"role": "replica", "lcore": 0}, {"role": "replica", "lcore": 1},
+	    {"role": "client", "lcore": 1}])
 	json.dump(figures, open(value("--json"), "w"))
 	END
 }
@@ -194,6 +198,58 @@ ratio_judges()
 	fails perf/ratio.sh --build "$fake" --repeats 1 --seconds 1 --strict
 }
 
+protocols_judges()
+{
+	local status=0
+	FAKE_MODES="unreplicated pbft hotstuff zyzzyva" perf/protocols.sh --build "$fake" \
+		--repeats 1 --seconds 1 --strict --json "$place/protocols.json" >"$place/protocols" ||
+		status=$?
+	# Fakes: a signature 20 us, a verification 25 us; 3 M ops/s, 500 K of one client.
+	python3 -B - "$place/protocols.json" <<-'END'
+	import json, sys
+	rows = {(r["mode"], r["row"]): r for r in json.load(open(sys.argv[1]))["rows"]}
+	assert len(rows) == 12, list(rows)
+	signed = rows["pbft", "signed"]["bound"]
+	assert round(signed["bound"]) == round(2e6 / (4 * 20 + 2 * 25)), signed
+	assert round(signed["placed_bound"]) == round(1e6 / (20 + 2 * 25)), signed
+	assert rows["zyzzyva", "signed"]["bound"]["verifications_per_op"] == 4
+	path = rows["hotstuff", "alone"]["bound"]
+	assert path["path_us"] == 3 * (20 + 2 * 2 * 25), path
+	told = {(r["mode"], d["field"]): d["holds"] for r in rows.values() for d in r["demands"]}
+	assert told["pbft", "cpu_us_per_op"] and told["pbft", "of_bound"], told
+	assert told["hotstuff", "of_path"] and told["zyzzyva", "of_pbft"], told
+	END
+	[[ $status == 0 ]]
+	# The same, but a hundred times later.
+	sed 's/\* 1e6 \/ rate/* 1e8 \/ rate/' "$fake/oskr-cluster" >"$place/slow"
+	mkdir -p "$place/late/perf"
+	cp "$fake/perf/bench" "$place/late/perf/"
+	install -m 755 "$place/slow" "$place/late/oskr-cluster"
+	FAKE_MODES="pbft" fails perf/protocols.sh --build "$place/late" --repeats 1 --seconds 1 \
+		--strict >"$place/protocols"
+	grep -q 'at most 40 us median: 200 MISSED' "$place/protocols"
+}
+
+protocols_needs_a_protocol()
+{
+	fails perf/protocols.sh --build "$fake" --repeats 1
+	FAKE_MODES="pbft" fails perf/protocols.sh --build "$fake" --repeats 1 -m hotstuff
+	FAKE_MODES="pbft" FAKE_ERRORS=1 fails perf/protocols.sh --build "$fake" --repeats 1 \
+		--rows fast
+}
+
+# Every mode that the build offers has a row, those that the table does not know too.
+report_has_every_mode()
+{
+	FAKE_MODES="unreplicated pbft hotstuff raft" python3 -B deploy/report.py --build "$fake" \
+		--report "$place/every" --smoke
+	python3 -B - "$place/every/results.json" <<-'END'
+	import json, sys
+	modes = [row["mode"] for row in json.load(open(sys.argv[1]))["rows"]]
+	assert modes == ["unreplicated", "pbft", "hotstuff", "raft"], modes
+	END
+}
+
 report_is_whole()
 {
 	python3 -B deploy/report.py --build "$fake" --report "$place/report" --smoke
@@ -228,8 +284,8 @@ fake_cluster >"$fake/oskr-cluster"
 fake_bench >"$fake/perf/bench"
 chmod +x "$fake/oskr-cluster" "$fake/perf/bench"
 
-for script in deploy/setup.sh deploy/quickstart.sh perf/sweep.sh perf/ratio.sh tests/run.sh \
-	tests/tidy.sh; do
+for script in deploy/setup.sh deploy/quickstart.sh perf/sweep.sh perf/ratio.sh \
+	perf/protocols.sh tests/run.sh tests/tidy.sh; do
 	expect "$script -h" helps "$script"
 	expect "$script refuses an unknown option" refuses "$script" --no-such-option
 done
@@ -238,11 +294,13 @@ expect "sweep refuses no mode" refuses perf/sweep.sh
 expect "sweep refuses a bad count" refuses perf/sweep.sh -m unreplicated -t 0
 expect "sweep refuses two counts with rates" refuses perf/sweep.sh -m a -t 1,2 --rates 5
 expect "sweep refuses a build that is not there" refuses perf/sweep.sh -m a --build "$place"
+expect "protocols refuses an unknown mode" refuses perf/protocols.sh -m raft
 expect "ratio refuses no repeats" refuses perf/ratio.sh --repeats 0
 # A function in `expect` runs without errexit, so each story is a shell of its own.
 for story in sweep_writes_results sweep_resumes sweep_runs_another_command_anew \
 	sweep_fresh_runs_all sweep_takes_rates sweep_stops_cleanly sweep_tells_failures \
-	ratio_judges report_is_whole report_tells_failures report_tells_wrong_answers \
+	ratio_judges protocols_judges protocols_needs_a_protocol report_has_every_mode \
+	report_is_whole report_tells_failures report_tells_wrong_answers \
 	setup_is_repeatable; do
 	export -f fails sweep_small "${story?}"
 	expect "$story" env place="$place" fake="$fake" bash -euo pipefail -c "$story"

@@ -98,7 +98,7 @@ check_protocol_boundary()
 		case $file in protocols/*/*) ;; *) continue ;; esac
 		folder=${file%/*}
 		grep -nHE '^[[:space:]]*#[[:space:]]*include' "$file" |
-			grep -vE "include[[:space:]]*(\"(engine/[^\"]*|$folder/[^\"]*|[^/\"]*)\"|<(assert|inttypes|limits|stdalign|stdbool|stddef|stdint|string)\.h>)" || true
+			grep -vE "include[[:space:]]*(\"(engine/[^\"]*|protocols/bft/[^\"]*|$folder/[^\"]*|[^/\"]*)\"|<(assert|inttypes|limits|stdalign|stdbool|stddef|stdint|string)\.h>)" || true
 	done
 }
 

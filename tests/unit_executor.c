@@ -382,7 +382,7 @@ static void
 observer_sees_batches_and_checkpoints(void)
 {
 	struct seen seen = {0};
-	const struct executor_observer observer = {&seen, seen_batch, seen_checkpoint};
+	const struct executor_observer observer = {&seen, seen_batch, seen_checkpoint, NULL};
 	struct executor *e = malloc(sizeof(*e));
 	struct executor_options o = options_of("echo");
 	struct result r[RESULTS];

@@ -13,7 +13,7 @@
 #include "protocols/pbft/pbft.h"
 #include "tests/sim/sim_modes.h"
 
-#ifndef PBFT_MUTANTS
+#ifndef BFT_MUTANTS
 #error "the protocol must be built with its mutants"
 #endif
 
@@ -49,7 +49,7 @@ int
 __wrap_session_open(
     struct session *session, const struct session_options *options, struct state *state)
 {
-	if (RULE(PBFT_SESSIONS_LOST))
+	if (RULE(BFT_SESSIONS_LOST))
 		return __real_session_open(session, options, state);
 	check(states_count < STATES_MAX);
 	struct state_options apart = {
@@ -254,7 +254,7 @@ static const struct scenario stable_weak = {
 		.until = 1,
 		.optional = true,
 		.act = SCENARIO_DROP},
-	    {.type = PBFT_CHECKPOINT, .to = R(2) | R(3), .until = 1, .act = SCENARIO_DROP},
+	    {.type = BFT_CHECKPOINT, .to = R(2) | R(3), .until = 1, .act = SCENARIO_DROP},
 	},
 };
 
@@ -418,7 +418,7 @@ static const struct scenario sessions_lost = {
 /* ---- The mutants --------------------------------------------------------------------------- */
 
 struct mutant {
-	enum pbft_mutant which;
+	unsigned which;
 	const char *name;
 	uint64_t seeds_max;
 	enum preset preset;
@@ -429,14 +429,14 @@ static const struct mutant mutants[] = {
     {PBFT_QUORUM_SHORT, "a quorum one short", 20, PRESET_TWINS, NULL},
     {PBFT_PREPARES_TWICE, "prepares counted twice", 5, PRESET_NONE, &prepares_twice},
     {PBFT_PRIMARY_PREPARES, "the primary's own prepare counted", 5, PRESET_NONE, &primary_prepares},
-    {PBFT_STABLE_WEAK, "a checkpoint stable at f + 1", 5, PRESET_NONE, &stable_weak},
+    {BFT_STABLE_WEAK, "a checkpoint stable at f + 1", 5, PRESET_NONE, &stable_weak},
     {PBFT_PREPARED_DROPPED, "a new view drops a prepared batch", 5, PRESET_NONE, &prepared_dropped},
     {PBFT_FIRST_SEEN, "the first batch seen, not the highest view's", 5, PRESET_NONE, &first_seen},
     {PBFT_A2_IGNORED, "A2 ignored", 5, PRESET_NONE, &a2_ignored},
     {PBFT_SUPERSET, "the set and a local superset mixed", 5, PRESET_NONE, &superset},
     {PBFT_UNSIGNED, "a VIEW-CHANGE without a signature", 5, PRESET_NONE, &unsigned_change},
-    {PBFT_SESSIONS_LOST, "sessions left out of the checkpoint", 20, PRESET_NONE, &sessions_lost},
-    {PBFT_TWICE, "an in-flight duplicate ordered twice", 20, PRESET_NONE, NULL},
+    {BFT_SESSIONS_LOST, "sessions left out of the checkpoint", 20, PRESET_NONE, &sessions_lost},
+    {BFT_TWICE, "an in-flight duplicate ordered twice", 20, PRESET_NONE, NULL},
     {PBFT_AMNESIA, "a replica without memory votes again", 60, PRESET_CRASH, NULL},
 };
 
@@ -464,10 +464,10 @@ static uint64_t
 mutant_try(const struct mutant *m, struct sim_report *report)
 {
 	uint64_t seed = 1;
-	pbft_mutant = m->which;
+	bft_mutant = m->which;
 	while (!run(m, seed, report) && seed < m->seeds_max)
 		seed++;
-	pbft_mutant = PBFT_RIGHT;
+	bft_mutant = BFT_RIGHT;
 	return seed;
 }
 

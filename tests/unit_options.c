@@ -101,6 +101,7 @@ defaults_are_as_the_help_says(void)
 	CU_ASSERT_EQUAL(o.checkpoint_interval, 128);
 	CU_ASSERT_EQUAL(o.view_timeout_ns, 250000000);
 	CU_ASSERT_FALSE(o.watch_primary);
+	CU_ASSERT_FALSE(o.stable_leader);
 	CU_ASSERT_FALSE(o.tentative);
 	CU_ASSERT_FALSE(o.reads);
 	CU_ASSERT_EQUAL(o.kill_leader_ns, 0);
@@ -194,10 +195,11 @@ replication_is_set(void)
 	struct command command;
 	accept(&o, &command,
 	    "-m pbft --checkpoint-interval 64 --window 64 --view-timeout 1.5 --watch-primary "
-	    "--tentative --read-only -d 3 --kill-leader-at 0.1 --restart-at 2.999");
+	    "--stable-leader --tentative --read-only -d 3 --kill-leader-at 0.1 --restart-at 2.999");
 	CU_ASSERT_EQUAL(o.checkpoint_interval, 64);
 	CU_ASSERT_EQUAL(o.view_timeout_ns, 1500000);
 	CU_ASSERT_TRUE(o.watch_primary);
+	CU_ASSERT_TRUE(o.stable_leader);
 	CU_ASSERT_TRUE(o.tentative);
 	CU_ASSERT_TRUE(o.reads);
 	CU_ASSERT_EQUAL(o.kill_leader_ns, 100000000);
@@ -209,13 +211,14 @@ replication_is_set(void)
 	command_close(&command);
 	/* Each flag is itself alone. */
 	static const char *const flags[] = {"-m pbft --watch-primary", "-m pbft --tentative",
-	    "-m pbft --read-only", "-m pbft --adaptive"};
-	for (uint32_t i = 0; i < 4; i++) {
+	    "-m pbft --read-only", "-m pbft --adaptive", "-m hotstuff --stable-leader"};
+	for (uint32_t i = 0; i < 5; i++) {
 		accept(&o, &command, flags[i]);
 		CU_ASSERT_EQUAL(o.watch_primary, i == 0);
 		CU_ASSERT_EQUAL(o.tentative, i == 1);
 		CU_ASSERT_EQUAL(o.reads, i == 2);
 		CU_ASSERT_EQUAL(o.adaptive, i == 3);
+		CU_ASSERT_EQUAL(o.stable_leader, i == 4);
 		command_close(&command);
 	}
 	/* Without replication: no faults are tolerated, and no checkpoints are taken. */
@@ -515,7 +518,7 @@ numbers_keep_to_their_range(void)
 		if (row->max < UINT64_MAX)
 			CU_ASSERT_FALSE(row_takes(row, row->max + 1));
 	}
-	CU_ASSERT_EQUAL(rows_count, 15);
+	CU_ASSERT_EQUAL(rows_count, 19);
 }
 
 static char *
@@ -600,7 +603,11 @@ a_program_takes_its_own_options_alone(void)
 	struct options o;
 	struct command command;
 	struct config_error error;
-	CU_ASSERT_EQUAL(take_for(&o, &client, &command, "-m pbft -t 8 --rate 5", &error), 0);
+	CU_ASSERT_EQUAL(
+	    take_for(&o, &client, &command, "-m pbft -c quad -t 8 --rate 5", &error), 0);
+	CU_ASSERT_STRING_EQUAL(o.cluster, "quad");
+	CU_ASSERT_EQUAL(o.index, 0);
+	CU_ASSERT_EQUAL(o.life, 1);
 	command_close(&command);
 	CU_ASSERT_EQUAL(take_for(&o, &client, &command, "-m pbft --drop 0.1", &error), -EINVAL);
 	CU_ASSERT_STRING_EQUAL(error.text, "oskr-client: unknown option '--drop'; try --help");
@@ -608,6 +615,44 @@ a_program_takes_its_own_options_alone(void)
 	CU_ASSERT_EQUAL(take_for(&o, &client, &command, "-m pbft -b 8", &error), -EINVAL);
 	CU_ASSERT_STRING_EQUAL(error.text, "oskr-client: unknown option '-b'; try --help");
 	command_close(&command);
+}
+
+/* Which cluster, and which of it: a process must be told, and a whole cluster is not. */
+static void
+processes_are_told_who_they_are(void)
+{
+	static const struct options_program replica = {
+	    "oskr-replica", "1.2.3", "Runs a replica.", PROGRAM_REPLICA, modes, 5};
+	static const struct {
+		const struct options_program *program;
+		const char *line;
+		const char *error; /* NULL: it is taken */
+	} cases[] = {
+	    {&replica, "-m pbft -c quad -i 3 --life 9 --queues 2 --state s --port net_tap0", NULL},
+	    {&replica, "-m pbft -i 3", "--cluster is missing"},
+	    {&replica, "-m pbft -c quad", "--index is missing"},
+	    {&replica, "-m pbft -c quad -i 64", "'64' for --index"},
+	    {&replica, "-m pbft -c quad -i 0 --queues 17", "'17' for --queues"},
+	    {&replica, "-m pbft -c quad -i 0 --ip 10.0.0.1", "'--ip'"},
+	    {&client, "-m pbft -c quad -i 2 -t 256 --ip 10.0.0.1 --wait 0.5", NULL},
+	    {&client, "-m pbft", "--cluster is missing"},
+	    {&client, "-m pbft -c quad -t 257", "--slots 256"},
+	    {&client, "-m pbft -c quad -t 257 --slots 257", NULL},
+	    {&client, "-m pbft -c quad --ip 10.0.0", "'10.0.0' for --ip"},
+	    {&client, "-m pbft -c quad --ip 0.0.0.1", "'0.0.0.1' for --ip"},
+	    {&client, "-m pbft -c quad --ip 239.0.0.1", "'239.0.0.1' for --ip"},
+	    {&client, "-m pbft -c quad --state s", "'--state'"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct options o;
+		struct command command;
+		struct config_error error;
+		int result = take_for(&o, cases[i].program, &command, cases[i].line, &error);
+		CU_ASSERT_EQUAL(result, cases[i].error == NULL ? 0 : -EINVAL);
+		if (cases[i].error != NULL)
+			CU_ASSERT_PTR_NOT_NULL(strstr(error.text, cases[i].error));
+		command_close(&command);
+	}
 }
 
 static void
@@ -684,6 +729,7 @@ static const struct unit_story stories[] = {
     {"the help tells each option of the program", the_help_tells_each_option_of_the_program},
     {"information is asked for", information_is_asked_for},
     {"a program takes its own options alone", a_program_takes_its_own_options_alone},
+    {"processes are told who they are", processes_are_told_who_they_are},
     {"names of auth and profile round trip", names_of_auth_and_profile_round_trip},
 };
 

@@ -352,7 +352,7 @@ big_results(void)
 		CU_ASSERT_EQUAL(arrive(), STEPPED);
 		/* The message is gone; the result is kept. */
 		write_message(
-		    1, round == 0 ? PBFT_REPLY_DIGEST : MESSAGE_REPLY, big, RESULT_SIZE_MAX);
+		    1, round == 0 ? BFT_REPLY_DIGEST : MESSAGE_REPLY, big, RESULT_SIZE_MAX);
 		seal_as(1);
 		CU_ASSERT_EQUAL(arrive(), STEPPED);
 		CU_ASSERT_EQUAL_FATAL(rig.out.completions_count, 1);
@@ -498,8 +498,8 @@ static void
 liar_speaks(uint64_t *seed, uint16_t from)
 {
 	static const char *const texts[] = {"true", "a lie", "another lie", ""};
-	static const uint8_t types[] = {MESSAGE_REPLY, MESSAGE_REPLY, PBFT_REPLY_DIGEST,
-	    PBFT_REPLY_DIGEST, MESSAGE_REPLY_LOST, PBFT_MUST_SIGN};
+	static const uint8_t types[] = {MESSAGE_REPLY, MESSAGE_REPLY, BFT_REPLY_DIGEST,
+	    BFT_REPLY_DIGEST, MESSAGE_REPLY_LOST, BFT_MUST_SIGN};
 	const char *text = texts[toy_below(seed, 4)];
 	uint8_t type = types[toy_below(seed, 6)];
 	struct message_header *h = write_message(from, type, text, (uint32_t)strlen(text));
@@ -529,7 +529,7 @@ honest_speaks(uint64_t *seed, uint16_t from, bool misled)
 	const char *text = misled && toy_below(seed, 4) == 0 ? "undone" : "true";
 	rig.view = toy_below(seed, 3);
 	if (!early)
-		says(from, toy_below(seed, 2) ? PBFT_REPLY_DIGEST : MESSAGE_REPLY, final, "true");
+		says(from, toy_below(seed, 2) ? BFT_REPLY_DIGEST : MESSAGE_REPLY, final, "true");
 	else
 		says(from, MESSAGE_REPLY, tentative, text);
 }

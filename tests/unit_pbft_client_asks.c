@@ -77,7 +77,7 @@ views_are_followed(void)
 		heard_in(i * 1000003, 1, 0);
 		CU_ASSERT_EQUAL(pbft_client.view(rig.self), 0);
 	}
-	heard_in(UINT64_MAX >> PBFT_REPLY_SHIFT, 1, 0);
+	heard_in(UINT64_MAX >> BFT_REPLY_SHIFT, 1, 0);
 	submit();
 	expect_asked(0);
 	/* f + 1 can; the believed view is what one correct replica is in. */
@@ -150,7 +150,7 @@ submit_read(void)
 static void
 expect_read(void)
 {
-	expect_sent(everybody(), PBFT_READ, 0, PROOF_VECTOR);
+	expect_sent(everybody(), BFT_READ, 0, PROOF_VECTOR);
 }
 
 static enum fate
@@ -180,7 +180,7 @@ reads_need_q(void)
 	CU_ASSERT_EQUAL(body(4, "value"), DROPPED);
 	CU_ASSERT_EQUAL(says(4, MESSAGE_REPLY, reading | tentative, "value"), DROPPED);
 	CU_ASSERT_EQUAL(says(4, MESSAGE_REPLY_LOST, reading, ""), DROPPED);
-	says(5, PBFT_REPLY_DIGEST, reading, "value");
+	says(5, BFT_REPLY_DIGEST, reading, "value");
 	expect_result("value");
 	CU_ASSERT_EQUAL(figure("reads_fallen_back"), 0);
 	/* Nor the other way round. */
@@ -250,15 +250,15 @@ reads_without_body(void)
 {
 	open_reads(4, 1);
 	submit_read();
-	says(replier(), PBFT_REPLY_DIGEST, reading, "large");
-	says(other(0), PBFT_REPLY_DIGEST, reading, "large");
-	says(other(1), PBFT_REPLY_DIGEST, reading, "large");
+	says(replier(), BFT_REPLY_DIGEST, reading, "large");
+	says(other(0), BFT_REPLY_DIGEST, reading, "large");
+	says(other(1), BFT_REPLY_DIGEST, reading, "large");
 	expect_fallback(0);
 	client_close();
 	open_reads(4, 1);
 	submit_read();
 	for (uint16_t i = 0; i < 3; i++)
-		says(other(i), PBFT_REPLY_DIGEST, reading, "large");
+		says(other(i), BFT_REPLY_DIGEST, reading, "large");
 	CU_ASSERT_EQUAL(wait_for_send(), PATIENCE_NS);
 	expect_fallback(0);
 	client_close();
@@ -313,16 +313,16 @@ f_plus_one_make_us_sign(void)
 	must_sign(0);
 	expect_nothing();
 	must_sign(6);
-	expect_sent(everybody(), MESSAGE_REQUEST, PBFT_WHOLE, PROOF_SIGNATURE);
+	expect_sent(everybody(), MESSAGE_REQUEST, BFT_WHOLE, PROOF_SIGNATURE);
 	CU_ASSERT_EQUAL(figure("slots_signed"), 1);
 	CU_ASSERT_EQUAL(must_sign(5), DROPPED);
 	CU_ASSERT_EQUAL(wait_for_send(), 2 * RETRY_NS);
-	expect_sent(everybody(), MESSAGE_REQUEST, PBFT_WHOLE, PROOF_SIGNATURE);
+	expect_sent(everybody(), MESSAGE_REQUEST, BFT_WHOLE, PROOF_SIGNATURE);
 	for (uint16_t from = 0; from < 5; from++)
 		body(from, "x");
 	expect_result("x");
 	submit_read();
-	expect_sent(everybody(), PBFT_READ, 0, PROOF_SIGNATURE);
+	expect_sent(everybody(), BFT_READ, 0, PROOF_SIGNATURE);
 	/* The other slots go on as before. */
 	slot_set(SLOT + 1, 0);
 	submit();
@@ -418,10 +418,10 @@ screened_out(void)
 	for (uint32_t type = 0; type < 256; type++) {
 		write_message(0, (uint8_t)type, "x", 1);
 		bool known = type == MESSAGE_REPLY || type == MESSAGE_REPLY_LOST ||
-			     type == PBFT_REPLY_DIGEST || type == PBFT_MUST_SIGN;
+			     type == BFT_REPLY_DIGEST || type == BFT_MUST_SIGN;
 		CU_ASSERT_EQUAL(screen(), known ? VERDICT_STEP : VERDICT_DROP);
 	}
-	static const uint8_t bodiless[] = {MESSAGE_REPLY_LOST, PBFT_REPLY_DIGEST, PBFT_MUST_SIGN};
+	static const uint8_t bodiless[] = {MESSAGE_REPLY_LOST, BFT_REPLY_DIGEST, BFT_MUST_SIGN};
 	for (uint32_t i = 0; i < sizeof(bodiless); i++) {
 		write_message(0, MESSAGE_REPLY, "x", 1)->type = bodiless[i];
 		CU_ASSERT_EQUAL(screen(), VERDICT_DROP);

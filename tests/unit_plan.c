@@ -20,7 +20,8 @@ static const struct machine silent;
 static const struct protocol replicated = {
     .name = "replicated", .replicas_per_fault = 3, .replica = &silent};
 static const struct protocol logs = {.name = "logs", .replicas_per_fault = 3, .replica = &logging};
-static const struct protocol single = {.name = "single", .flags = PROTOCOL_SINGLE};
+static const struct protocol single = {
+    .name = "single", .flags = PROTOCOL_SINGLE, .replica = &silent};
 
 static const struct options usual = {
     .faults = 1,
@@ -201,15 +202,17 @@ options_come_through(void)
 static void
 switches_come_through(void)
 {
-	for (uint32_t i = 0; i < 8; i++) {
+	for (uint32_t i = 0; i < 16; i++) {
 		struct options o = usual;
 		o.tentative = i & 1;
 		o.reads = i >> 1 & 1;
 		o.watch_primary = i >> 2 & 1;
+		o.stable_leader = i >> 3 & 1;
 		struct plan plan = plan_of(&o, 100, 50);
 		CU_ASSERT_EQUAL(plan.protocol.tentative, i & 1);
 		CU_ASSERT_EQUAL(plan.protocol.reads, i >> 1 & 1);
 		CU_ASSERT_EQUAL(plan.protocol.watch_primary, i >> 2 & 1);
+		CU_ASSERT_EQUAL(plan.protocol.stable_leader, i >> 3 & 1);
 		CU_ASSERT_FALSE(plan.protocol.restarted);
 	}
 }
@@ -224,7 +227,13 @@ intervals_have_their_history(void)
 		struct options o = usual;
 		o.checkpoint_interval = intervals[i];
 		struct plan plan;
-		struct plan_input input = {&o, &logs, 0, 1, 8, 8};
+		struct plan_input input = {
+		    .options = &o,
+		    .protocol = &logs,
+		    .client_nodes_count = 1,
+		    .op_size_max = 8,
+		    .result_size_max = 8,
+		};
 		plan_make(&plan, &input);
 		CU_ASSERT_EQUAL(plan.protocol.checkpoint_interval, intervals[i]);
 		CU_ASSERT(plan.executor.undo_count > 0);
@@ -252,7 +261,13 @@ slots_are_shared_out(void)
 		o.clients = clients[i];
 		for (uint16_t nodes = 1; nodes <= LIMIT_CLIENT_NODES; nodes++) {
 			struct plan plan;
-			struct plan_input input = {&o, &replicated, 0, nodes, 8, 8};
+			struct plan_input input = {
+			    .options = &o,
+			    .protocol = &replicated,
+			    .client_nodes_count = nodes,
+			    .op_size_max = 8,
+			    .result_size_max = 8,
+			};
 			uint32_t next = 0;
 			plan_make(&plan, &input);
 			for (uint16_t node = 0; node < nodes; node++) {
@@ -270,6 +285,38 @@ slots_are_shared_out(void)
 			CU_ASSERT_EQUAL(next, o.clients);
 		}
 	}
+}
+
+/* A process is told what the others have, and uses a part of its slots. */
+static void
+processes_have_their_places(void)
+{
+	enum { NODES = 3, STRIDE = 100, USED = 7 };
+	struct options o = usual;
+	struct plan plan;
+	o.clients = USED;
+	struct plan_input input = {
+	    .options = &o,
+	    .protocol = &replicated,
+	    .client_nodes_count = NODES,
+	    .op_size_max = 8,
+	    .result_size_max = 8,
+	    .cluster = 0xc1c2c3c4,
+	    .slots_total = NODES * STRIDE,
+	    .slots_stride = STRIDE,
+	    .timestamp_first = 1ull << 60,
+	};
+	plan_make(&plan, &input);
+	CU_ASSERT_EQUAL(plan.protocol.cluster, 0xc1c2c3c4);
+	CU_ASSERT_EQUAL(plan.executor.scope.cluster, 0xc1c2c3c4);
+	CU_ASSERT_EQUAL(plan.protocol.slots_count, NODES * STRIDE);
+	CU_ASSERT_EQUAL(plan.executor.sessions.slots_count, NODES * STRIDE);
+	CU_ASSERT_EQUAL(plan.protocol.timestamp_first, 1ull << 60);
+	for (uint16_t node = 0; node < NODES; node++) {
+		CU_ASSERT_EQUAL(plan_slot_first(&plan, node), STRIDE * node);
+		CU_ASSERT_EQUAL(plan_slots_count(&plan, &o, node), USED);
+	}
+	CU_ASSERT_EQUAL(plan_slots_count(&plan, &o, NODES), 0);
 }
 
 static void
@@ -324,6 +371,7 @@ static const struct unit_story stories[] = {
     {"switches come through", switches_come_through},
     {"intervals have their history", intervals_have_their_history},
     {"slots are shared out", slots_are_shared_out},
+    {"processes have their places", processes_have_their_places},
     {"shards of replicas and clients", shards_of_replicas_and_clients},
     {"bursts are short where signatures come", bursts_are_short_where_signatures_come},
 };

@@ -544,8 +544,8 @@ static const struct scenario checkpoints_apart_scenario = {
     .mode = "pbft",
     .rules =
 	{
-	    {.type = PBFT_CHECKPOINT, .to = R(1), .at_ns = 100 * MS, .act = SCENARIO_DROP},
-	    {.type = PBFT_CHECKPOINT, .to = R(3), .seq_every = 16, .act = SCENARIO_DROP},
+	    {.type = BFT_CHECKPOINT, .to = R(1), .at_ns = 100 * MS, .act = SCENARIO_DROP},
+	    {.type = BFT_CHECKPOINT, .to = R(3), .seq_every = 16, .act = SCENARIO_DROP},
 	    {.act = SCENARIO_FAULT,
 		.at_ns = 400 * MS,
 		.fault = {.kind = FAULT_PAUSE, .from = R(0), .end_ns = 200 * MS}},
@@ -605,8 +605,7 @@ static const struct scenario checkpoint_lies_scenario = {
     .story = "f replicas say another digest of each checkpoint",
     .mode = "pbft",
     .faulty = R(3),
-    .rules =
-	{{.type = PBFT_CHECKPOINT, .from = R(3), .act = SCENARIO_MUTATE, .mutate = digest_lie}},
+    .rules = {{.type = BFT_CHECKPOINT, .from = R(3), .act = SCENARIO_MUTATE, .mutate = digest_lie}},
     .expect = view_kept,
 };
 

@@ -1,159 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The normal case (OSDI'99, section 4.2): requests, the three phases, and the
- * defence against clients whose MACs hold at some replicas only (Aardvark,
- * NSDI'09). See replica.h. One core.
+ * The normal case (OSDI'99, section 4.2): the three phases by which requests
+ * (bft/requests.h) become committed batches. See replica.h. One core.
  */
 #include "protocols/pbft/replica.h"
 
 enum {
-	COMPLAINTS_PER_STEP = 4,
 	PARTIAL_MAX = 1, /* batches under way beside one that is not full, and itself */
 };
-
-/* ---- requests ------------------------------------------------------------- */
-
-/* A vector, or the signature to which a client falls back. */
-static bool
-request_proof_fits(const struct pbft *r, uint8_t proof)
-{
-	return proof == r->config.request_proof ||
-	       (proof == PROOF_SIGNATURE && r->config.request_proof == PROOF_VECTOR);
-}
-
-static bool
-request_fits(const struct pbft *r, const struct message_header *h)
-{
-	return request_proof_fits(r, h->proof) && h->sender < r->config.slots_count &&
-	       h->size <= r->config.request_size_max && h->seq != 0 &&
-	       h->sender % r->config.instances_count == r->config.instance;
-}
-
-static const struct message_header *
-pending_of(const struct pbft *r, uint16_t client)
-{
-	uint32_t cell = r->clients[client].cell;
-	return cell != 0 ? pool_request(&r->pool, cell - 1) : NULL;
-}
-
-enum verdict
-order_screen_request(const struct pbft *r, const struct message *m, struct claims *claims)
-{
-	const struct message_header *h = m->header;
-	if (!request_fits(r, h))
-		return VERDICT_DROP;
-	const struct client_state *c = &r->clients[h->sender];
-	if (h->seq < c->executed)
-		return VERDICT_DROP;
-	if (h->type == PBFT_READ && !r->config.reads)
-		return VERDICT_DROP;
-	/* A signature is dear to check: not of clients who need not sign. */
-	bool signs = c->must_sign || r->config.request_proof == PROOF_SIGNATURE;
-	if (h->proof == PROOF_SIGNATURE && !signs)
-		return VERDICT_DROP;
-	claims_add_message(claims, m, KEY_CLIENT + h->sender, r->config.self);
-	return VERDICT_STEP;
-}
-
-static void
-pending_drop(struct pbft *r, struct client_state *c)
-{
-	uint32_t oldest = r->pool.first;
-	pool_remove(&r->pool, c->cell - 1);
-	if (oldest == c->cell)
-		r->head_ns = r->now_ns;
-	c->cell = 0;
-}
-
-/* "If the replica is not the primary, it relays the request to the primary." (4.1) */
-static void
-request_keep(struct pbft *r, const struct message *m, struct outbox *out)
-{
-	struct client_state *c = &r->clients[m->header->sender];
-	if (c->cell != 0)
-		pending_drop(r, c);
-	uint32_t cell = pool_add(&r->pool, m, r->now_ns);
-	if (cell == UINT32_MAX) {
-		r->figures.pool_full++;
-		return;
-	}
-	c->cell = cell + 1;
-	if (r->pool.count == 1)
-		r->head_ns = r->now_ns;
-	if (r->active && replica_leads(r))
-		return;
-	/* It may have been executed while the state was fetched: the cache knows. */
-	if (r->moved_once)
-		execute_recall(out, m->header->sender, m->header->seq);
-	if (r->active)
-		outbox_relay(out, outbox_send(out, replica_bit(replica_primary(r, r->view))),
-		    pool_request(&r->pool, cell));
-}
-
-static void
-complaint_send(struct pbft *r, uint16_t client, struct outbox *out)
-{
-	struct letter letter = {
-	    .type = PBFT_COMPLAINT,
-	    .proof = r->config.protocol_proof,
-	    .instance = r->config.instance,
-	    .view = r->view,
-	    .seq = client,
-	};
-	vote_send(r, out, replica_others(r), &letter, NULL);
-}
-
-/*
- * A client that has to sign: one that does not know it is told so; of one that
- * does, the others hear again, for they would not take its signature else.
- */
-static bool
-signing_settle(struct pbft *r, const struct message *m, struct outbox *out)
-{
-	const struct message_header *h = m->header;
-	if (h->proof != PROOF_SIGNATURE && r->config.request_proof != PROOF_SIGNATURE) {
-		execute_must_sign(r, h->sender, h->seq, out);
-		return false;
-	}
-	if ((r->clients[h->sender].complaints >> r->config.self & 1) != 0)
-		complaint_send(r, h->sender, out);
-	return true;
-}
-
-void
-order_on_request(struct pbft *r, const struct message *m, struct outbox *out)
-{
-	const struct message_header *h = m->header;
-	struct client_state *c = &r->clients[h->sender];
-	if (h->type == PBFT_READ) {
-		execute_on_read(r, m, out);
-		return;
-	}
-	if (c->must_sign && h->seq > c->executed && !signing_settle(r, m, out))
-		return;
-	if (h->view & PBFT_WHOLE)
-		c->whole = h->seq;
-	if (h->seq < c->executed)
-		return;
-	/* Read the reply cache before arming a timer for a request that comes again. */
-	if (h->seq == c->executed) {
-		execute_recall(out, h->sender, h->seq);
-		return;
-	}
-	const struct message_header *pending = pending_of(r, h->sender);
-	if (pending != NULL && pending->seq >= h->seq && (pending->proof == h->proof))
-		return;
-	request_keep(r, m, out);
-}
 
 /* ---- the primary's batches ------------------------------------------------- */
 
 static bool
 window_open(const struct pbft *r)
 {
-	return r->active && replica_leads(r) && replica_votes(r) && !r->moving &&
+	return r->active && replica_leads(r) && replica_votes(r) && !r->checkpoints.moving &&
 	       r->reprepare_next == 0 && log_votable(r, r->proposed + 1) &&
-	       r->proposed + 1 - r->executed <= r->config.window &&
+	       r->proposed + 1 - r->executed <= r->me.config.window &&
 	       r->proposed < r->accepted_max + PBFT_UNLOOPED_MAX;
 }
 
@@ -171,51 +34,15 @@ order_deadline(const struct pbft *r)
 		return TIME_NEVER;
 	if (null_wanted(r))
 		return 0;
-	if (r->pool.unordered == 0)
+	if (r->requests.pool.unordered == 0)
 		return r->proposed < r->nulls_until ? r->null_ns : TIME_NEVER;
-	if (r->pool.unordered >= r->config.batch_count_max ||
-	    r->pool.unordered_size >= r->config.batch_size_max)
+	if (requests_are_plenty(&r->requests))
 		return 0;
 	/* A batch that is not full waits while others are under way: it fills meanwhile. */
-	if (r->config.batch_adaptive)
+	if (r->me.config.batch_adaptive)
 		return r->proposed - r->executed < PARTIAL_MAX ? 0 : TIME_NEVER;
-	uint32_t oldest = r->pool.unordered_first;
-	while (oldest != 0 && r->pool.cells[oldest - 1].ordered)
-		oldest = r->pool.cells[oldest - 1].next;
-	return oldest == 0 ? TIME_NEVER
-			   : r->pool.cells[oldest - 1].arrived_ns + r->config.batch_timeout_ns;
-}
-
-/* How many of the oldest requests make a batch, and their bytes. */
-static uint32_t
-batch_measure(struct pbft *r, uint32_t *size)
-{
-	uint32_t count = 0;
-	*size = 0;
-	for (uint32_t at = pool_next(&r->pool); at != 0 && count < r->config.batch_count_max;
-	     at = r->pool.cells[at - 1].next) {
-		const struct pool_cell *c = &r->pool.cells[at - 1];
-		if (c->ordered)
-			continue;
-		if (*size + c->size > r->config.batch_size_max)
-			break;
-		*size += c->size;
-		count++;
-	}
-	return count;
-}
-
-static void
-batch_write(struct pbft *r, uint8_t *body, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t cell = pool_next(&r->pool) - 1;
-		uint32_t size = r->pool.cells[cell].size;
-		memcpy(body, pool_request(&r->pool, cell), size);
-		body += size;
-		if (RULE(PBFT_TWICE) || r->proposed % 2 == 0)
-			pool_order(&r->pool, cell);
-	}
+	uint64_t oldest_ns = requests_oldest_ns(&r->requests);
+	return oldest_ns == TIME_NEVER ? TIME_NEVER : oldest_ns + r->me.config.batch_timeout_ns;
 }
 
 /*
@@ -227,22 +54,20 @@ void
 order_propose(struct pbft *r, struct outbox *out)
 {
 	uint32_t size;
-	uint32_t count = batch_measure(r, &size);
+	uint32_t count = requests_measure(&r->requests, &size);
 	struct letter letter = {
 	    .type = PBFT_PRE_PREPARE,
-	    .proof = r->config.protocol_proof,
-	    .instance = r->config.instance,
+	    .proof = r->me.config.protocol_proof,
+	    .instance = r->me.config.instance,
 	    .body_size = size,
-	    .view = r->view,
+	    .view = r->me.view,
 	    .seq = r->proposed + 1,
 	};
-	uint8_t *body = outbox_write(out, outbox_send(out, r->everybody), &r->stamp, &letter);
+	uint8_t *body = outbox_write(out, outbox_send(out, r->me.everybody), &r->me.stamp, &letter);
 	r->proposed++;
-	batch_write(r, body, count);
+	requests_write(&r->requests, body, count);
 	if (count == 0)
-		r->null_ns = r->now_ns + r->tick_ns / 16;
-	r->figures.proposals++;
-	r->figures.requests_proposed += count;
+		r->null_ns = r->me.now_ns + r->tick_ns / 16;
 }
 
 void
@@ -252,13 +77,13 @@ order_send_pre_prepare(struct pbft *r, const struct slot *s, uint64_t to, struct
 	const uint8_t *bytes = log_body(r, s, s->digest32, &size);
 	struct letter letter = {
 	    .type = PBFT_PRE_PREPARE,
-	    .proof = r->config.protocol_proof,
-	    .instance = r->config.instance,
+	    .proof = r->me.config.protocol_proof,
+	    .instance = r->me.config.instance,
 	    .body_size = size,
-	    .view = r->view,
+	    .view = r->me.view,
 	    .seq = s->seq,
 	};
-	uint8_t *body = outbox_write(out, outbox_send(out, to), &r->stamp, &letter);
+	uint8_t *body = outbox_write(out, outbox_send(out, to), &r->me.stamp, &letter);
 	if (size > 0)
 		memcpy(body, bytes, size);
 }
@@ -266,7 +91,7 @@ order_send_pre_prepare(struct pbft *r, const struct slot *s, uint64_t to, struct
 void
 order_requeue(struct pbft *r)
 {
-	pool_requeue(&r->pool);
+	requests_requeue(&r->requests);
 	for (uint64_t seq = r->executed + 1; seq <= r->highest; seq++) {
 		struct slot *s = log_find(r, seq);
 		uint32_t size;
@@ -274,55 +99,26 @@ order_requeue(struct pbft *r)
 		if (s == NULL || !s->accepted)
 			continue;
 		body = log_body(r, s, s->digest32, &size);
-		if (body == NULL)
-			continue;
-		struct batch_cursor cursor = batch_cursor(body, size);
-		struct message m;
-		while (batch_next(&cursor, &r->scope, &m)) {
-			const struct message_header *pending = pending_of(r, m.header->sender);
-			if (pending != NULL && pending->seq <= m.header->seq)
-				pool_order(&r->pool, r->clients[m.header->sender].cell - 1);
-		}
+		if (body != NULL)
+			requests_mark(&r->requests, body, size);
 	}
 }
 
 /* ---- pre-prepare ----------------------------------------------------------- */
-
-static bool
-vote_proof_fits(const struct pbft *r, const struct message_header *h)
-{
-	return h->proof == r->config.protocol_proof && h->sender < r->config.replicas_count;
-}
 
 enum verdict
 order_screen_pre_prepare(const struct pbft *r, const struct message *m, struct claims *claims)
 {
 	const struct message_header *h = m->header;
 	/* "from the primary of v only"; a replica that is ahead in views needs it no more. */
-	if (!vote_proof_fits(r, h) || h->sender != replica_primary(r, h->view) ||
-	    h->view < r->view || m->body_size > r->config.batch_size_max)
+	if (!member_proof_fits(&r->me, h) || h->sender != replica_primary(r, h->view) ||
+	    h->view < r->me.view || m->body_size > r->me.config.batch_size_max)
 		return VERDICT_DROP;
 	if (!log_holds(r, h->seq) || (m->body_size == 0 && !digest_is_zero(h->digest)))
 		return VERDICT_DROP;
-	bool own = m->own;
-	if (!own)
-		claims_add_message(claims, m, h->sender, r->config.self);
-	struct batch_cursor cursor = batch_cursor(m->body, m->body_size);
-	uint32_t count = 0;
-	while (!batch_cursor_done(&cursor)) {
-		struct message request;
-		if (count++ == r->config.batch_count_max ||
-		    !batch_next(&cursor, &r->scope, &request) || !request_fits(r, request.header))
-			return VERDICT_DROP;
-		if (own)
-			continue;
-		uint32_t first = claims->count;
-		claims_add_message(
-		    claims, &request, KEY_CLIENT + request.header->sender, r->config.self);
-		for (uint32_t i = first; i < claims->count; i++)
-			claims->list[i].optional = true;
-	}
-	return VERDICT_STEP;
+	if (!m->own)
+		claims_add_message(claims, m, h->sender, r->me.config.self);
+	return requests_screen_batch(&r->requests, m->body, m->body_size, m->own ? NULL : claims);
 }
 
 /* A batch at seq is waited for; the first such one starts the timer. */
@@ -331,93 +127,9 @@ highest_raise(struct pbft *r, uint64_t seq)
 {
 	uint64_t done = r->executed < r->committed ? r->executed : r->committed;
 	if (r->highest <= done)
-		r->progress_ns = r->now_ns;
+		r->progress_ns = r->me.now_ns;
 	if (seq > r->highest)
 		r->highest = seq;
-}
-
-/* One batch orders a client once: a correct primary knows one request of each. */
-static bool
-batch_is_simple(struct pbft *r, const struct message *m)
-{
-	struct batch_cursor cursor = batch_cursor(m->body, m->body_size);
-	struct message request;
-	r->batch_mark++;
-	while (batch_next(&cursor, &r->scope, &request)) {
-		struct client_state *c = &r->clients[request.header->sender];
-		if (c->batch_mark == r->batch_mark)
-			return false;
-		c->batch_mark = r->batch_mark;
-	}
-	return true;
-}
-
-/* f + 1 complain: one of them is correct, and the client's MACs are bad there. */
-static void
-complaints_judge(struct pbft *r, uint16_t client, uint64_t timestamp, struct outbox *out)
-{
-	struct client_state *c = &r->clients[client];
-	if (c->must_sign || quorum_count(c->complaints) < quorum_weak(r->config.faults))
-		return;
-	c->must_sign = true;
-	execute_must_sign(r, client, timestamp, out);
-}
-
-/* Tells everybody, once a client. False: it is known. */
-static bool
-complain(struct pbft *r, const struct message_header *request, struct outbox *out)
-{
-	struct client_state *c = &r->clients[request->sender];
-	r->figures.macs_failed++;
-	if (request->proof == PROOF_SIGNATURE || (c->complaints >> r->config.self & 1) != 0)
-		return false;
-	c->complaints |= replica_bit(r->config.self);
-	complaint_send(r, request->sender, out);
-	complaints_judge(r, request->sender, request->seq, out);
-	return true;
-}
-
-/*
- * Are the requests authentic to this replica? Of those that are not, the
- * others hear.
- */
-static bool
-batch_holds(struct pbft *r, const struct event *event, struct outbox *out)
-{
-	const struct message *m = event->message;
-	if (m->own || r->config.request_proof == PROOF_NONE)
-		return true;
-	struct batch_cursor cursor = batch_cursor(m->body, m->body_size);
-	struct message request;
-	bool all = true;
-	uint32_t at = m->body_size > 0 ? 2 : 1;
-	uint32_t complaints = 0;
-	while (batch_next(&cursor, &r->scope, &request)) {
-		bool holds = event->holds[at++];
-		if (request.body_size > 0)
-			holds &= event->holds[at++];
-		if (__builtin_expect(holds, 1))
-			continue;
-		const struct message_header *own = pending_of(r, request.header->sender);
-		/* "or it holds the client's own direct copy" */
-		if (own != NULL && own->size == request.header->size &&
-		    memcmp(own, request.header, own->size) == 0)
-			continue;
-		all = false;
-		if (complaints < COMPLAINTS_PER_STEP)
-			complaints += complain(r, request.header, out);
-	}
-	return all;
-}
-
-void
-order_on_complaint(struct pbft *r, const struct message *m, struct outbox *out)
-{
-	uint16_t client = (uint16_t)m->header->seq;
-	struct client_state *c = &r->clients[client];
-	c->complaints |= replica_bit(m->header->sender);
-	const struct message_header *pending = pending_of(r, client);
-	complaints_judge(r, client, pending != NULL ? pending->seq : c->executed + 1, out);
 }
 
 /* The votes that came before the pre-prepare. */
@@ -426,7 +138,7 @@ order_count_votes(struct pbft *r, struct slot *s)
 {
 	s->prepares = 0;
 	s->commits = 0;
-	for (uint32_t i = 0; i < r->config.replicas_count; i++) {
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
 		const struct vote *p = log_vote(r, s, PHASE_PREPARE, i);
 		const struct vote *c = log_vote(r, s, PHASE_COMMIT, i);
 		if (p->present && p->view == s->view && digest_equal(p->digest32, s->digest32))
@@ -436,12 +148,25 @@ order_count_votes(struct pbft *r, struct slot *s)
 	}
 }
 
+/* Are its requests authentic to this replica? Of those that are not, the others hear. */
+static bool
+batch_holds(struct pbft *r, const struct event *event, struct outbox *out)
+{
+	const struct message *m = event->message;
+	struct request_batch batch = {
+	    .data = m->body,
+	    .size = m->body_size,
+	    .holds = event->holds + member_claims_count(m),
+	};
+	return m->own || requests_hold(&r->requests, &batch, out);
+}
+
 void
 order_on_pre_prepare(struct pbft *r, const struct event *event, struct outbox *out)
 {
 	const struct message *m = event->message;
 	const struct message_header *h = m->header;
-	if (h->view != r->view || !r->active || !log_holds(r, h->seq))
+	if (h->view != r->me.view || !r->active || !log_holds(r, h->seq))
 		return;
 	struct slot *s = log_slot(r, h->seq);
 	/* "it has not accepted a pre-prepare message for view v and sequence number n
@@ -453,7 +178,7 @@ order_on_pre_prepare(struct pbft *r, const struct event *event, struct outbox *o
 	if (s->accepted && log_has_body(s, h->digest)) {
 		return;
 	}
-	if (!batch_is_simple(r, m)) {
+	if (!requests_are_simple(&r->requests, m->body, m->body_size)) {
 		r->figures.refused++;
 		return;
 	}
@@ -461,8 +186,8 @@ order_on_pre_prepare(struct pbft *r, const struct event *event, struct outbox *o
 		return;
 	if (!s->accepted) {
 		s->accepted = true;
-		s->view = r->view;
-		s->accepted_ns = r->now_ns;
+		s->view = r->me.view;
+		s->accepted_ns = r->me.now_ns;
 		memcpy(s->digest32, h->digest, 32);
 		s->vouched = batch_holds(r, event, out);
 		r->figures.refused += !s->vouched;
@@ -480,18 +205,18 @@ enum verdict
 order_screen_vote(const struct pbft *r, const struct message *m, struct claims *claims)
 {
 	const struct message_header *h = m->header;
-	if (!vote_proof_fits(r, h) || m->body_size != 0 || !log_holds(r, h->seq))
+	if (!member_proof_fits(&r->me, h) || m->body_size != 0 || !log_holds(r, h->seq))
 		return VERDICT_DROP;
 	/* The primary's pre-prepare is its prepare. */
 	if (h->type == PBFT_PREPARE &&
-	    (h->view < r->view || h->sender == replica_primary(r, h->view)))
+	    (h->view < r->me.view || h->sender == replica_primary(r, h->view)))
 		return VERDICT_DROP;
 	const struct slot *s = &r->slots[h->seq % r->slots_count];
 	/* What is prepared, or committed, needs no further votes: they are not even proven. */
 	if (s->seq == h->seq &&
 	    (s->committed || (h->type == PBFT_PREPARE && s->prepared && s->view == h->view)))
 		return VERDICT_DROP;
-	claims_add_message(claims, m, h->sender, r->config.self);
+	claims_add_message(claims, m, h->sender, r->me.config.self);
 	return VERDICT_STEP;
 }
 
@@ -516,13 +241,25 @@ static uint64_t
 votes_like(struct pbft *r, const struct slot *s, enum phase phase, const struct vote *like)
 {
 	uint64_t mask = 0;
-	for (uint32_t i = 0; i < r->config.replicas_count; i++) {
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
 		const struct vote *v = log_vote(r, s, phase, i);
 		if (v->present && v->view == like->view &&
 		    digest_equal(v->digest32, like->digest32))
 			mask |= replica_bit(i);
 	}
 	return mask;
+}
+
+void
+order_count_committed(struct pbft *r)
+{
+	while (true) {
+		const struct slot *next = log_find(r, r->committed + 1);
+		if (next == NULL || !next->committed)
+			break;
+		r->committed++;
+		r->progress_ns = r->me.now_ns;
+	}
 }
 
 static void
@@ -537,14 +274,8 @@ slot_commit(struct pbft *r, struct slot *s, uint64_t view, const uint8_t *digest
 	highest_raise(r, s->seq);
 	if (s->prepared_ns != 0)
 		r->figures.commit_ns +=
-		    (r->now_ns - s->prepared_ns) / 16 - r->figures.commit_ns / 16;
-	while (true) {
-		const struct slot *next = log_find(r, r->committed + 1);
-		if (next == NULL || !next->committed)
-			break;
-		r->committed++;
-		r->progress_ns = r->now_ns;
-	}
+		    (r->me.now_ns - s->prepared_ns) / 16 - r->figures.commit_ns / 16;
+	order_count_committed(r);
 }
 
 void
@@ -562,7 +293,7 @@ order_on_vote(struct pbft *r, const struct message *m, struct outbox *out)
 	uint64_t bit = replica_bit(h->sender);
 	if (!first) {
 		/* Counted again: as if it were from a backup that has said nothing yet. */
-		uint64_t mute = r->everybody & ~s->prepares;
+		uint64_t mute = r->me.everybody & ~s->prepares;
 		mute &= ~replica_bit(replica_primary(r, h->view));
 		bit = mute & (~mute + 1);
 	}
@@ -580,8 +311,9 @@ order_on_vote(struct pbft *r, const struct message *m, struct outbox *out)
 	 * follows.
 	 */
 	if (phase == PHASE_COMMIT && !s->committed && (!ours || !r->active) &&
-	    quorum_count(votes_like(r, s, phase, v)) >= r->q) {
+	    quorum_count(votes_like(r, s, phase, v)) >= r->me.quorum) {
 		slot_commit(r, s, v->view, v->digest32);
+		execute_confirm(r, s, out);
 		status_fetch(r, s, out);
 		order_advance(r, s, out);
 		execute_deliver(r, out);
@@ -607,43 +339,33 @@ order_on_decided(struct pbft *r, const struct message *m, struct outbox *out)
 	v->present = true;
 	memcpy(v->digest32, h->digest, 32);
 	if (s->committed ||
-	    quorum_count(votes_like(r, s, PHASE_DECIDED, v)) < quorum_weak(r->config.faults))
+	    quorum_count(votes_like(r, s, PHASE_DECIDED, v)) < quorum_weak(r->me.config.faults))
 		return;
 	slot_commit(r, s, VIEW_UNKNOWN, v->digest32);
+	execute_confirm(r, s, out);
 	status_fetch(r, s, out);
 	order_advance(r, s, out);
 	execute_deliver(r, out);
 }
 
-void
-vote_send(struct pbft *r, struct outbox *out, uint64_t to, const struct letter *letter,
-    const uint8_t *digest32)
-{
-	struct send *s = outbox_send(out, to);
-	outbox_write(out, s, &r->stamp, letter);
-	if (digest32 != NULL)
-		memcpy(s->header->digest, digest32, 32);
-}
-
 static void
 slot_vote(struct pbft *r, struct slot *s, enum phase phase, struct outbox *out)
 {
-	struct letter letter = {
+	struct word word = {
 	    .type = phase == PHASE_PREPARE ? PBFT_PREPARE : PBFT_COMMIT,
-	    .proof = r->config.protocol_proof,
-	    .instance = r->config.instance,
-	    .view = r->view,
+	    .view = r->me.view,
 	    .seq = s->seq,
+	    .digest32 = s->digest32,
 	};
-	vote_send(r, out, replica_others(r), &letter, s->digest32);
-	struct vote *v = log_vote(r, s, phase, r->config.self);
+	member_say(&r->me, member_others(&r->me), &word, out);
+	struct vote *v = log_vote(r, s, phase, r->me.config.self);
 	v->present = true;
-	v->view = r->view;
+	v->view = r->me.view;
 	memcpy(v->digest32, s->digest32, 32);
 	if (phase == PHASE_PREPARE)
-		s->prepares |= replica_bit(r->config.self);
+		s->prepares |= replica_bit(r->me.config.self);
 	else
-		s->commits |= replica_bit(r->config.self);
+		s->commits |= replica_bit(r->me.config.self);
 }
 
 /* Q: "the requests that have pre-prepared", per digest the highest view. */
@@ -687,7 +409,7 @@ slot_is_prepared(const struct pbft *r, const struct slot *s)
 	   replica that has it says so again to those who have not. */
 	bool decided = s->committed && digest_equal(s->final32, s->digest32);
 	return s->accepted && log_has_body(s, s->digest32) &&
-	       (decided || quorum_count(slot_backups(r, s)) >= r->q - 1);
+	       (decided || quorum_count(slot_backups(r, s)) >= r->me.quorum - 1);
 }
 
 /*
@@ -699,7 +421,7 @@ static void
 slot_remember_prepared(struct pbft *r, struct slot *s)
 {
 	uint64_t decided = s->final_view == VIEW_UNKNOWN ? 0 : s->final_view;
-	uint64_t view = quorum_count(slot_backups(r, s)) >= r->q - 1 ? r->view : decided;
+	uint64_t view = quorum_count(slot_backups(r, s)) >= r->me.quorum - 1 ? r->me.view : decided;
 	if (s->has_p && digest_equal(s->p.digest32, s->digest32) && s->p.view > view)
 		return;
 	s->has_p = true;
@@ -713,12 +435,13 @@ slot_prepare(struct pbft *r, struct slot *s, struct outbox *out)
 	if (!s->vouched) {
 		/* f prepares and the primary: one of f + 1 is correct and vouches for it. */
 		uint64_t backups = s->prepares & ~replica_bit(replica_primary(r, s->view));
-		s->vouched = quorum_count(backups) >= r->config.faults && r->config.faults > 0;
+		s->vouched =
+		    quorum_count(backups) >= r->me.config.faults && r->me.config.faults > 0;
 	}
 	if (s->prepare_sent || !s->vouched || !log_has_body(s, s->digest32) || !replica_votes(r))
 		return;
 	s->prepare_sent = true;
-	slot_remember(s, r->view);
+	slot_remember(s, r->me.view);
 	if (!replica_leads(r))
 		slot_vote(r, s, PHASE_PREPARE, out);
 }
@@ -726,27 +449,30 @@ slot_prepare(struct pbft *r, struct slot *s, struct outbox *out)
 void
 order_advance(struct pbft *r, struct slot *s, struct outbox *out)
 {
-	if (!r->active || !s->accepted || s->view != r->view || !log_votable(r, s->seq))
+	if (!r->active || !s->accepted || s->view != r->me.view || !log_votable(r, s->seq))
 		return;
 	slot_prepare(r, s, out);
 	/* q others have it prepared: that is proof, and what is left is to say so, too. */
-	if (!s->committed && quorum_count(s->commits & ~replica_bit(r->config.self)) >= r->q)
+	if (!s->committed &&
+	    quorum_count(s->commits & ~replica_bit(r->me.config.self)) >= r->me.quorum)
 		slot_commit(r, s, s->view, s->digest32);
 	if (!s->prepared && slot_is_prepared(r, s)) {
 		s->prepared = true;
-		s->prepared_ns = r->now_ns;
+		s->prepared_ns = r->me.now_ns;
 		slot_remember_prepared(r, s);
 		r->prepared_max = s->seq > r->prepared_max ? s->seq : r->prepared_max;
 		r->figures.prepare_ns +=
-		    (r->now_ns - s->accepted_ns) / 16 - r->figures.prepare_ns / 16;
+		    (r->me.now_ns - s->accepted_ns) / 16 - r->figures.prepare_ns / 16;
 	}
 	if (s->prepared && !s->commit_sent && replica_votes(r)) {
 		s->commit_sent = true;
 		slot_vote(r, s, PHASE_COMMIT, out);
 	}
-	if (!s->committed && s->prepared && quorum_count(s->commits) >= r->q)
+	if (!s->committed && s->prepared && quorum_count(s->commits) >= r->me.quorum)
 		slot_commit(r, s, s->view, s->digest32);
-	if (r->config.tentative)
+	if (s->committed)
+		execute_confirm(r, s, out);
+	if (r->me.config.tentative)
 		checkpoint_vote(r, out);
 	execute_deliver(r, out);
 }

@@ -32,7 +32,7 @@ estimate_fits(const struct pbft *r, uint64_t candidate, uint32_t whose)
 {
 	uint32_t below = 0;
 	uint32_t plausible = 0;
-	for (uint32_t i = 0; i < r->config.replicas_count; i++) {
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
 		const struct peer *p = &r->peers[i];
 		if (!p->estimated)
 			continue;
@@ -40,7 +40,7 @@ estimate_fits(const struct pbft *r, uint64_t candidate, uint32_t whose)
 		plausible += i != whose && (p->estimate.prepared >= candidate ||
 					       p->estimate.executed >= candidate);
 	}
-	return below >= r->q && plausible >= r->config.faults;
+	return below >= r->me.quorum && plausible >= r->me.config.faults;
 }
 
 static bool
@@ -48,7 +48,7 @@ estimate_make(struct pbft *r)
 {
 	uint64_t floor = 0;
 	bool fits = false;
-	for (uint32_t i = 0; i < r->config.replicas_count; i++) {
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
 		const struct peer *p = &r->peers[i];
 		if (!p->estimated)
 			continue;
@@ -72,9 +72,9 @@ recover_check(struct pbft *r, struct outbox *out)
 {
 	if (r->recovery == 0 && !estimate_make(r))
 		return;
-	if (r->stable < r->recovery)
+	if (r->checkpoints.stable < r->recovery)
 		return;
 	r->silent = false;
 	outbox_note(
-	    out, "has recovered: votes again beyond %lu, in view %lu", r->recovery, r->view, 0);
+	    out, "has recovered: votes again beyond %lu, in view %lu", r->recovery, r->me.view, 0);
 }

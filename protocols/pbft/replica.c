@@ -2,10 +2,6 @@
 /* The replica: its log, and which phase an event is for. See replica.h. One core. */
 #include "protocols/pbft/replica.h"
 
-#ifdef PBFT_MUTANTS
-enum pbft_mutant pbft_mutant;
-#endif
-
 /* ---- the log ------------------------------------------------------------------ */
 
 struct slot *
@@ -15,7 +11,7 @@ log_slot(struct pbft *r, uint64_t seq)
 	check(log_holds(r, seq));
 	if (s->seq != seq) {
 		check(s->seq < seq);
-		size_t votes = (size_t)PHASES_COUNT * r->config.replicas_count;
+		size_t votes = (size_t)PHASES_COUNT * r->me.config.replicas_count;
 		memset(s, 0, sizeof(*s));
 		memset(log_vote(r, s, PHASE_PREPARE, 0), 0, votes * sizeof(struct vote));
 		s->seq = seq;
@@ -29,7 +25,7 @@ static uint8_t *
 bank_bytes(const struct pbft *r, const struct slot *s, uint32_t bank)
 {
 	size_t place = (size_t)(s - r->slots) * PBFT_BANKS + bank;
-	return r->bodies + place * r->config.batch_size_max;
+	return r->bodies + place * r->me.config.batch_size_max;
 }
 
 const uint8_t *
@@ -111,30 +107,21 @@ claims_per_message(const struct protocol_config *config)
 }
 
 struct layout {
-	size_t clients, slots, votes, cells, requests, changes, views, bodies, end;
-	uint32_t cells_count;
+	size_t requests, slots, votes, changes, views, bodies, end;
 };
-
-static size_t
-rounded(size_t size)
-{
-	return (size + 63) & ~(size_t)63;
-}
 
 static struct layout
 layout_of(const struct protocol_config *c)
 {
-	struct layout l = {.cells_count = pool_cells_count(c->slots_count, c->request_size_max)};
+	struct layout l;
 	size_t slots = 3ull * c->checkpoint_interval;
 	size_t n = c->replicas_count;
-	l.clients = rounded(sizeof(struct pbft));
-	l.slots = l.clients + c->slots_count * sizeof(struct client_state);
-	l.votes = rounded(l.slots + slots * sizeof(struct slot));
-	l.cells = rounded(l.votes + slots * PHASES_COUNT * n * sizeof(struct vote));
-	l.requests = rounded(l.cells + l.cells_count * sizeof(struct pool_cell));
-	l.changes = rounded(l.requests + (size_t)l.cells_count * batch_padded(c->request_size_max));
-	l.views = rounded(l.changes + 2 * n * rounded(view_change_size_max(c)));
-	l.bodies = rounded(l.views + 2 * rounded(view_change_new_view_size_max(c)));
+	l.requests = bft_rounded(sizeof(struct pbft));
+	l.slots = l.requests + requests_size(c);
+	l.votes = bft_rounded(l.slots + slots * sizeof(struct slot));
+	l.changes = bft_rounded(l.votes + slots * PHASES_COUNT * n * sizeof(struct vote));
+	l.views = bft_rounded(l.changes + 2 * n * bft_rounded(view_change_size_max(c)));
+	l.bodies = bft_rounded(l.views + 2 * bft_rounded(view_change_new_view_size_max(c)));
 	l.end = l.bodies + slots * PBFT_BANKS * c->batch_size_max;
 	return l;
 }
@@ -156,10 +143,9 @@ message_size_max(const struct protocol_config *config)
 static void
 memory_divide(struct pbft *r, const struct layout *l)
 {
-	const struct protocol_config *c = &r->config;
+	const struct protocol_config *c = &r->me.config;
 	uint8_t *base = (uint8_t *)r;
-	size_t change = rounded(view_change_size_max(c));
-	r->clients = (void *)(base + l->clients);
+	size_t change = bft_rounded(view_change_size_max(c));
 	r->slots = (void *)(base + l->slots);
 	r->votes = (void *)(base + l->votes);
 	r->bodies = base + l->bodies;
@@ -168,9 +154,8 @@ memory_divide(struct pbft *r, const struct layout *l)
 		r->next[i].message = (void *)(base + l->changes + (2 * i + 1) * change);
 	}
 	r->entered.message = (void *)(base + l->views);
-	r->offered.message = (void *)(base + l->views + rounded(view_change_new_view_size_max(c)));
-	pool_init(&r->pool, (void *)(base + l->cells), base + l->requests, l->cells_count,
-	    c->request_size_max);
+	r->offered.message =
+	    (void *)(base + l->views + bft_rounded(view_change_new_view_size_max(c)));
 }
 
 static void
@@ -178,22 +163,12 @@ init(void *self, const struct protocol_config *config)
 {
 	struct pbft *r = self;
 	struct layout l = layout_of(config);
-	check(config->replicas_count <= PBFT_REPLICAS_MAX);
-	check(config->replicas_count > 3u * config->faults);
 	check(config->checkpoint_interval >= config->window && config->window >= 1);
 	check(2ull * config->checkpoint_interval <= DECIDE_WINDOW_MAX);
-	check(config->batch_size_max % 8 == 0);
-	check(config->batch_size_max >= batch_padded(config->request_size_max));
 	check(config->view_timeout_ns >= 1000 * PBFT_TICKS_PER_TIMEOUT);
-	r->config = *config;
-	r->stamp =
-	    (struct stamp){config->cluster, config->self, config->replicas_count, config->protocol};
-	r->scope =
-	    (struct message_scope){config->cluster, config->replicas_count, config->protocol};
-	r->q = quorum_size(config->replicas_count, config->faults);
+	member_init(&r->me, config);
 	if (!RULE(PBFT_QUORUM_SHORT))
-		r->q--;
-	r->everybody = quorum_everybody(config->replicas_count);
+		r->me.quorum--;
 	r->interval = config->checkpoint_interval;
 	r->window_log = 2 * r->interval;
 	r->slots_count = 3 * r->interval;
@@ -203,6 +178,8 @@ init(void *self, const struct protocol_config *config)
 	r->changes_size = view_change_size_max(config);
 	r->new_view_size = view_change_new_view_size_max(config);
 	memory_divide(r, &l);
+	requests_init(&r->requests, &r->me, (uint8_t *)r + l.requests);
+	checkpoints_init(&r->checkpoints, &r->me);
 }
 
 static enum verdict
@@ -211,16 +188,16 @@ screen(const void *self, const struct message *m, struct claims *claims)
 	const struct pbft *r = self;
 	switch (m->header->type) {
 	case MESSAGE_REQUEST:
-	case PBFT_READ:
-		return order_screen_request(r, m, claims);
+	case BFT_READ:
+		return requests_screen(&r->requests, m, claims);
 	case PBFT_PRE_PREPARE:
 		return order_screen_pre_prepare(r, m, claims);
 	case PBFT_PREPARE:
 	case PBFT_COMMIT:
 	case PBFT_DECIDED:
 		return order_screen_vote(r, m, claims);
-	case PBFT_CHECKPOINT:
-		return checkpoint_screen(r, m, claims);
+	case BFT_CHECKPOINT:
+		return checkpoints_screen(&r->checkpoints, m, claims);
 	case PBFT_VIEW_CHANGE:
 		return view_change_screen(r, m, claims);
 	case PBFT_NEW_VIEW:
@@ -231,13 +208,8 @@ screen(const void *self, const struct message *m, struct claims *claims)
 		return status_screen_fetch(r, m, claims);
 	case PBFT_BATCH:
 		return status_screen_batch(r, m, claims);
-	case PBFT_COMPLAINT:
-		if (m->header->proof != r->config.protocol_proof || m->body_size != 0 ||
-		    m->header->sender >= r->config.replicas_count ||
-		    m->header->seq >= r->config.slots_count)
-			return VERDICT_DROP;
-		claims_add_message(claims, m, m->header->sender, r->config.self);
-		return VERDICT_STEP;
+	case BFT_COMPLAINT:
+		return requests_screen_complaint(&r->requests, m, claims);
 	default:
 		return VERDICT_DROP;
 	}
@@ -249,8 +221,10 @@ on_message(struct pbft *r, const struct event *event, struct outbox *out)
 	const struct message *m = event->message;
 	switch (m->header->type) {
 	case MESSAGE_REQUEST:
-	case PBFT_READ:
-		order_on_request(r, m, out);
+		requests_take(&r->requests, m, replica_orderer(r), out);
+		break;
+	case BFT_READ:
+		execute_on_read(r, m, out);
 		break;
 	case PBFT_PRE_PREPARE:
 		order_on_pre_prepare(r, event, out);
@@ -262,7 +236,7 @@ on_message(struct pbft *r, const struct event *event, struct outbox *out)
 	case PBFT_DECIDED:
 		order_on_decided(r, m, out);
 		break;
-	case PBFT_CHECKPOINT:
+	case BFT_CHECKPOINT:
 		checkpoint_on_message(r, m, out);
 		break;
 	case PBFT_VIEW_CHANGE:
@@ -280,8 +254,8 @@ on_message(struct pbft *r, const struct event *event, struct outbox *out)
 	case PBFT_BATCH:
 		status_on_batch(r, m, out);
 		break;
-	case PBFT_COMPLAINT:
-		order_on_complaint(r, m, out);
+	case BFT_COMPLAINT:
+		requests_on_complaint(&r->requests, m, out);
 		break;
 	default:
 		break;
@@ -306,7 +280,8 @@ static bool
 work_left(const struct pbft *r)
 {
 	return r->change_due || r->new_view_due || r->status_due || r->answers != 0 ||
-	       r->reprepare_next != 0 || r->held_next != 0 || r->recheck != 0 || execute_ready(r);
+	       r->reprepare_next != 0 || r->held_next != 0 || r->requests.recheck != 0 ||
+	       execute_ready(r);
 }
 
 static void
@@ -319,15 +294,15 @@ work(struct pbft *r, struct outbox *out)
 	} else if (r->reprepare_next != 0) {
 		slots_resume(r, &r->reprepare_next, r->reprepare_end, out);
 	} else if (r->held_next != 0) {
-		uint64_t end = r->stable + r->window_log;
+		uint64_t end = r->checkpoints.stable + r->window_log;
 		slots_resume(r, &r->held_next, end < r->highest ? end : r->highest, out);
 	} else if (execute_ready(r)) {
 		execute_deliver(r, out);
-	} else if (r->recheck != 0) {
-		execute_recheck(r, out);
+	} else if (r->requests.recheck != 0) {
+		requests_recheck(&r->requests, out);
 	} else if (r->status_due) {
 		r->status_due = false;
-		status_send(r, replica_others(r), 0, out);
+		status_send(r, member_others(&r->me), 0, out);
 	} else {
 		status_answer(r, out);
 	}
@@ -340,14 +315,14 @@ on_timeout(struct pbft *r, struct outbox *out)
 		work(r, out);
 		return;
 	}
-	if (order_deadline(r) <= r->now_ns) {
+	if (order_deadline(r) <= r->me.now_ns) {
 		order_propose(r, out);
 		return;
 	}
 	/* The rest cannot be in a hurry: the view's timer, and once a tick a look around. */
-	if (view_change_deadline(r) <= r->now_ns)
+	if (view_change_deadline(r) <= r->me.now_ns)
 		view_change_on_timer(r, out);
-	else if (r->tick_at_ns <= r->now_ns)
+	else if (r->tick_at_ns <= r->me.now_ns)
 		status_tick(r, out);
 }
 
@@ -368,7 +343,7 @@ static void
 step(void *self, const struct event *event, struct outbox *out)
 {
 	struct pbft *r = self;
-	r->now_ns = event->now_ns;
+	r->me.now_ns = event->now_ns;
 	r->frontier = event->frontier;
 	if (__builtin_expect(r->nonce == 0, 0)) {
 		/* Time only grows: no former life had this number. */
@@ -393,8 +368,8 @@ step(void *self, const struct event *event, struct outbox *out)
 	case EVENT_SUBMIT:
 		break;
 	}
-	r->figures.view = r->view;
-	r->figures.stable = r->stable;
+	r->figures.view = r->me.view;
+	r->figures.stable = r->checkpoints.stable;
 	r->figures.executed = r->executed;
 }
 
@@ -408,9 +383,10 @@ audit_slot(struct pbft *r, struct slot *s)
 	if (s->prepared)
 		check(s->accepted && s->has_p && digest_equal(s->p.digest32, s->digest32));
 	if (s->accepted && r->active)
-		check(s->view == r->view);
+		check(s->view == r->me.view);
 	/* What is committed in a view is all that can prepare in a later one. */
-	if (s->committed && s->prepared && s->seq > r->stable && s->view >= s->final_view)
+	if (s->committed && s->prepared && s->seq > r->checkpoints.stable &&
+	    s->view >= s->final_view)
 		check(digest_equal(s->final32, s->digest32));
 }
 
@@ -419,25 +395,27 @@ audit(const void *self)
 {
 	struct pbft *r = (struct pbft *)(uintptr_t)self;
 	check(r->executed <= r->delivered);
-	check(r->delivered - r->executed <= r->config.window || r->moving);
-	check(r->stable % r->interval == 0);
-	if (!r->config.tentative && !r->moving)
+	check(r->delivered - r->executed <= r->me.config.window || r->checkpoints.moving);
+	/* Beyond what is committed there is one tentative batch, and what lies on top of it. */
+	if (r->tentative.seq == 0 && !r->checkpoints.moving && !r->diverged)
 		check(r->delivered <= r->committed);
+	if (r->tentative.seq != 0)
+		check(r->me.config.tentative && r->tentative.seq == r->committed + 1);
+	if (r->diverged || r->undoing)
+		check(r->tentative.seq == 0 && r->me.config.tentative);
 	for (uint64_t i = 0; i < r->slots_count; i++) {
 		if (r->slots[i].seq > log_base(r))
 			audit_slot(r, &r->slots[i]);
 	}
-	uint32_t pending = 0;
-	for (uint32_t at = r->pool.first; at != 0; at = r->pool.cells[at - 1].next)
-		pending++;
-	check(pending == r->pool.count);
+	requests_audit(&r->requests);
+	checkpoints_audit(&r->checkpoints);
 }
 
 static uint64_t
 view(const void *self)
 {
 	const struct pbft *r = self;
-	return r->view;
+	return r->me.view;
 }
 
 static uint64_t
@@ -450,24 +428,27 @@ none(const void *self)
 static void
 figures(const void *self, struct figures *list)
 {
-	const struct replica_figures *f = &((const struct pbft *)self)->figures;
+	const struct pbft *r = self;
+	const struct replica_figures *f = &r->figures;
+	uint64_t violations = __atomic_load_n(&f->conflicts, __ATOMIC_RELAXED) +
+			      __atomic_load_n(&r->checkpoints.conflicts, __ATOMIC_RELAXED);
 	figures_add(list, "view", &f->view, false);
 	figures_add(list, "stable", &f->stable, false);
 	figures_add(list, "executed_seq", &f->executed, false);
-	figures_add(list, "proposals", &f->proposals, true);
-	figures_add(list, "requests_proposed", &f->requests_proposed, true);
+	figures_add(list, "proposals", &r->requests.batches, true);
+	figures_add(list, "requests_proposed", &r->requests.batched, true);
 	figures_add(list, "view_changes", &f->view_changes, true);
 	figures_add(list, "new_views", &f->new_views, true);
 	figures_add(list, "new_views_refused", &f->new_views_refused, true);
-	figures_add(list, "violations", &f->conflicts, true);
+	figures_add(list, "violations", &violations, true);
 	figures_add(list, "refused", &f->refused, true);
-	figures_add(list, "macs_failed", &f->macs_failed, true);
-	figures_add(list, "pool_full", &f->pool_full, true);
+	figures_add(list, "macs_failed", &r->requests.macs_failed, true);
+	figures_add(list, "pool_full", &r->requests.pool_full, true);
 	figures_add(list, "statuses", &f->statuses, true);
 	figures_add(list, "resent", &f->resent, true);
 	figures_add(list, "fetches", &f->fetches, true);
 	figures_add(list, "batches_served", &f->batches_served, true);
-	figures_add(list, "transfers", &f->transfers, true);
+	figures_add(list, "transfers", &r->checkpoints.transfers, true);
 	figures_add(list, "rollbacks", &f->rollbacks, true);
 	figures_add(list, "prepare_ns", &f->prepare_ns, false);
 	figures_add(list, "commit_ns", &f->commit_ns, false);
@@ -477,11 +458,10 @@ figures(const void *self, struct figures *list)
 const char *
 pbft_type_name(uint8_t type)
 {
-	static const char *const names[PBFT_TYPES_END - MESSAGE_PROTOCOL] = {"PRE-PREPARE",
-	    "PREPARE", "COMMIT", "CHECKPOINT", "VIEW-CHANGE", "NEW-VIEW", "STATUS", "FETCH",
-	    "BATCH", "READ", "REPLY-DIGEST", "MUST-SIGN", "COMPLAINT", "DECIDED"};
-	return type >= MESSAGE_PROTOCOL && type < PBFT_TYPES_END ? names[type - MESSAGE_PROTOCOL]
-								 : NULL;
+	static const char *const names[PBFT_TYPES_END - BFT_TYPES_END] = {"PRE-PREPARE", "PREPARE",
+	    "COMMIT", "VIEW-CHANGE", "NEW-VIEW", "STATUS", "FETCH", "BATCH", "DECIDED"};
+	return type >= BFT_TYPES_END && type < PBFT_TYPES_END ? names[type - BFT_TYPES_END]
+							      : bft_type_name(type);
 }
 
 const struct machine pbft_replica = {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The state of a PBFT replica and what its phases share. Each phase has a file:
- * order.c (requests to committed batches), execute.c (delivery, replies),
- * checkpoint.c, view_change.c with decide.c, status.c (repair), recover.c. One
- * machine owns all of it; nothing here is allocated after init.
+ * order.c (batches, from proposed to committed), execute.c (delivery),
+ * checkpoint.c, view_change.c with decide.c, status.c (repair), recover.c; what
+ * is known of requests and clients, and which checkpoints are stable, is in
+ * bft/. One machine owns all of it; nothing here is allocated after init.
  *
  * Sequence numbers from `base` + 1 to base + 3K have a place in the log: those
  * up to h + 2K may be voted on, the K beyond are held until the own checkpoint
@@ -12,32 +13,30 @@
 #ifndef OSKR_PROTOCOLS_PBFT_REPLICA_H
 #define OSKR_PROTOCOLS_PBFT_REPLICA_H
 
-#include "engine/batch.h"
-#include "engine/quorum.h"
+#include "protocols/bft/checkpoints.h"
+#include "protocols/bft/replies.h"
 #include "protocols/pbft/decide.h"
 #include "protocols/pbft/mutant.h"
 #include "protocols/pbft/pbft.h"
-#include "protocols/pbft/pool.h"
 
 enum {
-	PBFT_REPLICAS_MAX = 64,
-	PBFT_BANKS = 2,	      /* batches that a slot keeps: the prepared and a newer one */
-	PBFT_Q_MAX = 4,	      /* digests pre-prepared at a slot that are remembered */
-	PBFT_CHECKPOINTS = 4, /* votes remembered of each replica */
+	PBFT_BANKS = 2, /* batches that a slot keeps: the prepared and a newer one */
+	PBFT_Q_MAX = 4, /* digests pre-prepared at a slot that are remembered */
 	PBFT_SENDS_PER_STEP = 24,
 	PBFT_DELIVERIES_PER_STEP = 16,
 	PBFT_DELIVER_MAX = 4,	     /* of them, batches at a time */
 	PBFT_UNLOOPED_MAX = 4,	     /* proposals on their way back to the primary itself */
 	PBFT_TICKS_PER_TIMEOUT = 16, /* STATUS messages while nothing moves */
+	PBFT_TICKS_EACH = 4,	     /* ticks without a move before they become half as many */
 	PBFT_TICKS_IDLE = 8,	     /* ticks between two STATUS messages without need */
 	PBFT_BACKOFF_BATCHES = 8,    /* executed in a view before its timeout is halved */
 	PBFT_BACKOFF_MAX = 6,	     /* doublings of the view's timeout */
 };
 
-/* The last is no vote but a statement: it is committed, in whatever view. */
 /* Only told that it is committed, not when: as low as can be where it matters (P). */
 #define VIEW_UNKNOWN UINT64_MAX
 
+/* The last is no vote but a statement: it is committed, in whatever view. */
 enum phase { PHASE_PREPARE, PHASE_COMMIT, PHASE_DECIDED, PHASES_COUNT };
 
 /* What a replica said of a slot, in the highest view in which it said something. */
@@ -90,24 +89,6 @@ struct slot {
 	struct bank banks[PBFT_BANKS];
 };
 
-/* A vote for the state after seq. */
-struct checkpoint {
-	uint64_t seq; /* 0: none */
-	uint8_t digest32[32];
-};
-
-/* A client slot. One cache line. */
-struct client_state {
-	uint64_t executed;   /* highest timestamp known to be executed */
-	uint64_t whole;	     /* timestamp of which the whole result was asked for */
-	uint64_t complaints; /* replicas to whom its MACs are bad, mask */
-	uint64_t batch_mark; /* the batch in which it was last met */
-	uint32_t cell;	     /* 1 + its pending request's; 0: none */
-	bool must_sign;
-	uint8_t reserved[27];
-};
-static_assert(sizeof(struct client_state) == 64, "one cache line");
-
 /* Body of STATUS. */
 struct status_body {
 	uint64_t stable;    /* h */
@@ -127,7 +108,6 @@ static_assert(sizeof(struct status_body) == 96, "no padding");
 
 /* What we know and owe of another replica. */
 struct peer {
-	struct checkpoint checkpoints[PBFT_CHECKPOINTS];
 	struct status_body status; /* the last, of `status_view` */
 	uint64_t status_view;
 	uint64_t answered_ns;
@@ -153,20 +133,15 @@ struct replica_figures {
 	uint64_t view;
 	uint64_t stable;
 	uint64_t executed;
-	uint64_t proposals;
-	uint64_t requests_proposed;
 	uint64_t view_changes; /* begun */
 	uint64_t new_views;    /* entered */
 	uint64_t conflicts;    /* votes or proposals that contradict earlier ones: faults */
 	uint64_t refused;      /* proposals with bad requests */
 	uint64_t new_views_refused;
-	uint64_t macs_failed; /* requests in proposals that are not authentic here */
-	uint64_t pool_full;   /* requests without a place */
 	uint64_t statuses;
 	uint64_t resent;
 	uint64_t fetches;
 	uint64_t batches_served;
-	uint64_t transfers;
 	uint64_t rollbacks;
 	uint64_t prepare_ns; /* running means */
 	uint64_t commit_ns;
@@ -174,57 +149,51 @@ struct replica_figures {
 };
 
 struct pbft {
-	struct protocol_config config;
-	struct stamp stamp;
-	struct message_scope scope;
-	uint32_t q; /* quorum_size() */
-	uint64_t everybody;
+	struct member me;
 	uint64_t interval;   /* K */
 	uint64_t window_log; /* L = 2K: sequence numbers above h that may be voted on */
 	uint64_t slots_count;
 	uint64_t tick_ns;
 
-	uint64_t view;
-	bool active;	     /* in view; false: changing to it */
+	bool active;	     /* in me.view; false: changing to it */
 	bool silent;	     /* lost its memory: votes for nothing until `recovery` is stable */
-	bool moving;	     /* the state is on its way: nothing is delivered */
-	bool moved_once;     /* requests may have been executed without our knowing when */
+	bool undoing;	     /* the state moves back, before a tentative batch */
+	bool diverged;	     /* a batch that could not be undone: this state is nobody's */
 	uint64_t view_floor; /* votes in no view below */
-	uint64_t stable;     /* h */
 	uint64_t executed;   /* reported by the executor */
 	uint64_t delivered;
 	uint64_t committed; /* all up to here are */
-	uint64_t highest;   /* sequence number with a batch: it is waited for */
-	uint64_t heard;	    /* the same with a vote: perhaps a liar's */
+	uint64_t reached;   /* the highest ever delivered: clients may have been told of it */
+	struct {
+		uint64_t seq; /* delivered before it was committed; 0: none is */
+		uint8_t digest32[32];
+	} tentative;
+	uint64_t highest; /* sequence number with a batch: it is waited for */
+	uint64_t heard;	  /* the same with a vote: perhaps a liar's */
 	uint64_t prepared_max;
 	uint64_t proposed;     /* by this replica as primary of this view */
 	uint64_t accepted_max; /* of own proposals, come back */
 	uint64_t frontier;
-	uint64_t nulls_until;		/* somebody recovers: the log is to get so far */
-	uint64_t null_ns;		/* when the next empty batch may be proposed */
-	uint64_t fetching;		/* the checkpoint asked for last; 0: none */
-	struct checkpoint vouched_seen; /* f + 1 have it: the state is right, to be fetched */
-	struct checkpoint stable_seen;	/* proven stable, perhaps ahead of us */
+	uint64_t nulls_until; /* somebody recovers: the log is to get so far */
+	uint64_t null_ns;     /* when the next empty batch may be proposed */
 
 	/* Timers. */
-	uint64_t now_ns;
 	uint64_t progress_ns; /* when the lowest unexecuted slot became that */
-	uint64_t head_ns;     /* when the oldest pending request became that */
 	uint64_t full_ns;     /* when q VIEW-CHANGEs for `view` were in; 0: not yet */
 	uint64_t tick_at_ns;
 	uint64_t tick;
+	uint64_t tick_mark;	/* a sum of what grows when something moves, at the last tick */
 	uint64_t tick_executed; /* `executed` at the last tick */
 	uint64_t tick_committed;
+	uint32_t tick_quiet; /* ticks in a row at which nothing had moved */
 	uint32_t backoff;
 	uint32_t view_batches; /* executed of those that this view accepted */
-	uint64_t batch_mark;
 
 	/* Work left over for the next step. */
 	uint64_t reprepare_next; /* slots of the new view yet to be prepared; 0: none */
 	uint64_t reprepare_end;
 	uint64_t held_next; /* slots that a moved window lets in; 0: none */
 	uint64_t answers;   /* peers that are owed something, mask */
-	uint64_t recheck;   /* 1 + next pool cell to be looked up after a transfer; 0: none */
 	bool change_due;
 	bool new_view_due;
 	bool new_view_late; /* cannot be decided or made yet */
@@ -238,9 +207,9 @@ struct pbft {
 		struct message_header *message;
 	} entered, offered; /* the one that made this view, and one that lacks VIEW-CHANGEs */
 	uint64_t wanted;    /* what `offered` lacks, mask */
-	struct change now[PBFT_REPLICAS_MAX];  /* for `view` */
-	struct change next[PBFT_REPLICAS_MAX]; /* for the highest view above it */
-	struct decision decision;	       /* scratch */
+	struct change now[BFT_REPLICAS_MAX];  /* for `view` */
+	struct change next[BFT_REPLICAS_MAX]; /* for the highest view above it */
+	struct decision decision;	      /* scratch */
 	struct decision check_decision;
 	uint32_t changes_size;
 	uint32_t new_view_size;
@@ -253,10 +222,9 @@ struct pbft {
 	uint64_t operations;
 
 	struct replica_figures figures;
-	struct peer peers[PBFT_REPLICAS_MAX];
-	struct checkpoint own_checkpoints[PBFT_CHECKPOINTS]; /* reached, perhaps tentatively */
-	struct pool pool;
-	struct client_state *clients;
+	struct requests requests;
+	struct checkpoints checkpoints;
+	struct peer peers[BFT_REPLICAS_MAX];
 	struct slot *slots;
 	struct vote *votes; /* (slot * PHASES_COUNT + phase) * n + replica */
 	uint8_t *bodies;    /* slots_count * PBFT_BANKS * batch_size_max */
@@ -264,35 +232,30 @@ struct pbft {
 
 /* ---- who is who ----------------------------------------------------------- */
 
-static inline uint64_t
-replica_bit(uint32_t replica)
-{
-	return 1ull << replica;
-}
-
 static inline uint16_t
 replica_primary(const struct pbft *r, uint64_t view)
 {
-	return pbft_primary(&r->config, r->config.instance, view);
+	return bft_primary(&r->me.config, r->me.config.instance, view);
 }
 
 static inline bool
 replica_leads(const struct pbft *r)
 {
-	return replica_primary(r, r->view) == r->config.self;
+	return replica_primary(r, r->me.view) == r->me.config.self;
 }
 
+/* Who proposes what clients ask for: 0 while the view is changing. */
 static inline uint64_t
-replica_others(const struct pbft *r)
+replica_orderer(const struct pbft *r)
 {
-	return r->everybody & ~replica_bit(r->config.self);
+	return r->active ? replica_bit(replica_primary(r, r->me.view)) : 0;
 }
 
 /* May this replica vote? One that lost its memory could contradict itself. */
 static inline bool
 replica_votes(const struct pbft *r)
 {
-	return !r->silent && r->view >= r->view_floor;
+	return !r->silent && r->me.view >= r->view_floor;
 }
 
 /* ---- the log -------------------------------------------------------------- */
@@ -301,7 +264,7 @@ replica_votes(const struct pbft *r)
 static inline uint64_t
 log_base(const struct pbft *r)
 {
-	return r->stable < r->executed ? r->stable : r->executed;
+	return r->checkpoints.stable < r->executed ? r->checkpoints.stable : r->executed;
 }
 
 /* "between a low water mark, h, and a high water mark, H" (OSDI'99, 4.2), and K more to hold. */
@@ -315,7 +278,7 @@ log_holds(const struct pbft *r, uint64_t seq)
 static inline bool
 log_votable(const struct pbft *r, uint64_t seq)
 {
-	return seq > r->stable && seq - r->stable <= r->window_log;
+	return seq > r->checkpoints.stable && seq - r->checkpoints.stable <= r->window_log;
 }
 
 /* The slot of `seq` (log_holds), emptied if another's was there. */
@@ -333,20 +296,7 @@ static inline struct vote *
 log_vote(struct pbft *r, const struct slot *s, enum phase phase, uint32_t replica)
 {
 	size_t place = (size_t)(s - r->slots) * PHASES_COUNT + (size_t)phase;
-	return &r->votes[place * r->config.replicas_count + replica];
-}
-
-static inline bool
-digest_equal(const uint8_t *a32, const uint8_t *b32)
-{
-	return memcmp(a32, b32, 32) == 0;
-}
-
-static inline bool
-digest_is_zero(const uint8_t *a32)
-{
-	static const uint8_t zero32[32];
-	return memcmp(a32, zero32, 32) == 0;
+	return &r->votes[place * r->me.config.replicas_count + replica];
 }
 
 /* The bytes of the batch with this digest, or NULL; the null batch has no bytes and is there. */
@@ -358,29 +308,21 @@ bool log_store_body(
     struct pbft *r, struct slot *s, const uint8_t *digest32, const struct message *m);
 void log_forget_view(struct pbft *r);
 
-/* ---- messages ------------------------------------------------------------- */
-
-/* A message without body about (view, seq, digest). */
-void vote_send(struct pbft *r, struct outbox *out, uint64_t to, const struct letter *letter,
-    const uint8_t *digest32);
-
 /* ---- order.c -------------------------------------------------------------- */
 
-enum verdict order_screen_request(
-    const struct pbft *r, const struct message *m, struct claims *claims);
 enum verdict order_screen_pre_prepare(
     const struct pbft *r, const struct message *m, struct claims *claims);
 enum verdict order_screen_vote(
     const struct pbft *r, const struct message *m, struct claims *claims);
-void order_on_request(struct pbft *r, const struct message *m, struct outbox *out);
 void order_on_pre_prepare(struct pbft *r, const struct event *event, struct outbox *out);
 void order_on_decided(struct pbft *r, const struct message *m, struct outbox *out);
 void order_on_vote(struct pbft *r, const struct message *m, struct outbox *out);
-void order_on_complaint(struct pbft *r, const struct message *m, struct outbox *out);
 /* When a batch can be proposed: 0 now, TIME_NEVER not as things stand. */
 uint64_t order_deadline(const struct pbft *r);
 /* The votes that came before the pre-prepare. */
 void order_count_votes(struct pbft *r, struct slot *s);
+/* `committed` goes as far as the slots above it are. */
+void order_count_committed(struct pbft *r);
 void order_propose(struct pbft *r, struct outbox *out);
 /* Goes as far with the slot as votes and window allow. */
 void order_advance(struct pbft *r, struct slot *s, struct outbox *out);
@@ -395,23 +337,23 @@ bool execute_ready(const struct pbft *r);
 void execute_on_executed(struct pbft *r, const struct executed *e, struct outbox *out);
 void execute_on_state(struct pbft *r, const struct moved *moved, struct outbox *out);
 void execute_on_read(struct pbft *r, const struct message *m, struct outbox *out);
-void execute_recall(struct outbox *out, uint16_t client, uint64_t timestamp);
-void execute_recheck(struct pbft *r, struct outbox *out);
 void execute_undo_tentative(struct pbft *r, struct outbox *out);
-void execute_must_sign(struct pbft *r, uint16_t client, uint64_t timestamp, struct outbox *out);
+/* The own state is given up, for another one: what was tentative in it counts no more. */
+void execute_abandon(struct pbft *r);
+/* A slot is committed: what was executed of it tentatively stands, or is undone. */
+void execute_confirm(struct pbft *r, const struct slot *s, struct outbox *out);
 
 /* ---- checkpoint.c --------------------------------------------------------- */
 
-enum verdict checkpoint_screen(
-    const struct pbft *r, const struct message *m, struct claims *claims);
 void checkpoint_on_message(struct pbft *r, const struct message *m, struct outbox *out);
 /* The executor has taken one. */
 void checkpoint_taken(struct pbft *r, uint64_t seq, const uint8_t *digest32, struct outbox *out);
 /* Votes for what has been reached and is committed. */
 void checkpoint_vote(struct pbft *r, struct outbox *out);
-const struct checkpoint *checkpoint_own(const struct pbft *r, uint64_t seq);
 /* (seq, digest) is proven: by q votes, or by a new view. */
 void checkpoint_proven(struct pbft *r, uint64_t seq, const uint8_t *digest32, struct outbox *out);
+/* One that the own execution has not come up to is known. */
+bool checkpoint_is_ahead(const struct pbft *r);
 /* Fetches the state where the log alone leads nowhere. */
 void checkpoint_catch_up(struct pbft *r, struct outbox *out);
 void checkpoint_settle(struct pbft *r, struct outbox *out);

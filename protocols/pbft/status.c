@@ -16,8 +16,7 @@ enum {
 static bool
 peer_proof_fits(const struct pbft *r, const struct message *m)
 {
-	return m->header->proof == r->config.protocol_proof &&
-	       m->header->sender < r->config.replicas_count && m->header->sender != r->config.self;
+	return member_proof_fits(&r->me, m->header) && m->header->sender != r->me.config.self;
 }
 
 enum verdict
@@ -25,7 +24,7 @@ status_screen(const struct pbft *r, const struct message *m, struct claims *clai
 {
 	if (!peer_proof_fits(r, m) || m->body_size != sizeof(struct status_body))
 		return VERDICT_DROP;
-	claims_add_message(claims, m, m->header->sender, r->config.self);
+	claims_add_message(claims, m, m->header->sender, r->me.config.self);
 	return VERDICT_STEP;
 }
 
@@ -34,7 +33,7 @@ status_screen_fetch(const struct pbft *r, const struct message *m, struct claims
 {
 	if (!peer_proof_fits(r, m) || m->body_size != 0 || !log_holds(r, m->header->seq))
 		return VERDICT_DROP;
-	claims_add_message(claims, m, m->header->sender, r->config.self);
+	claims_add_message(claims, m, m->header->sender, r->me.config.self);
 	return VERDICT_STEP;
 }
 
@@ -45,15 +44,10 @@ status_screen_batch(const struct pbft *r, const struct message *m, struct claims
 	const struct message_header *h = m->header;
 	const struct slot *s = &r->slots[h->seq % r->slots_count];
 	if (h->proof != PROOF_NONE || m->body_size == 0 || h->seq == 0 || s->seq != h->seq ||
-	    m->body_size > r->config.batch_size_max || s->fetches == 0)
+	    m->body_size > r->me.config.batch_size_max || s->fetches == 0)
 		return VERDICT_DROP;
-	struct batch_cursor cursor = batch_cursor(m->body, m->body_size);
-	while (!batch_cursor_done(&cursor)) {
-		struct message request;
-		if (!batch_next(&cursor, &r->scope, &request) ||
-		    request.header->sender >= r->config.slots_count)
-			return VERDICT_DROP;
-	}
+	if (requests_screen_batch(&r->requests, m->body, m->body_size, NULL) == VERDICT_DROP)
+		return VERDICT_DROP;
 	struct claim *c = claims_add(claims);
 	c->kind = CLAIM_DIGEST;
 	c->key = 0;
@@ -84,20 +78,19 @@ status_fetch(struct pbft *r, struct slot *s, struct outbox *out)
 	const uint8_t *digest32 = status_missing(s);
 	if (digest32 == NULL)
 		return;
-	uint64_t likely = (s->prepares | s->commits) & replica_others(r);
-	uint64_t ask = likely != 0 && s->fetches < 4 ? likely : replica_others(r);
+	uint64_t likely = (s->prepares | s->commits) & member_others(&r->me);
+	uint64_t ask = likely != 0 && s->fetches < 4 ? likely : member_others(&r->me);
 	for (uint32_t skip = s->fetches % quorum_count(ask); skip > 0; skip--)
 		ask &= ask - 1;
-	struct letter letter = {
+	struct word word = {
 	    .type = PBFT_FETCH,
-	    .proof = r->config.protocol_proof,
-	    .instance = r->config.instance,
-	    .view = r->view,
+	    .view = r->me.view,
 	    .seq = s->seq,
+	    .digest32 = digest32,
 	};
-	vote_send(r, out, ask & -ask, &letter, digest32);
+	member_say(&r->me, ask & -ask, &word, out);
 	s->fetches++;
-	s->fetched_ns = r->now_ns;
+	s->fetched_ns = r->me.now_ns;
 	r->figures.fetches++;
 }
 
@@ -112,7 +105,7 @@ status_fill(struct pbft *r, struct status_body *b)
 		const uint8_t *digest32 = s->committed ? s->final32 : s->digest32;
 		if ((s->committed || s->accepted) && log_has_body(s, digest32))
 			b->bodies |= 1ull << i;
-		if (s->committed || (s->prepared && s->view == r->view))
+		if (s->committed || (s->prepared && s->view == r->me.view))
 			b->ready |= 1ull << i;
 	}
 }
@@ -121,10 +114,10 @@ void
 status_send(struct pbft *r, uint64_t to, uint64_t echo, struct outbox *out)
 {
 	struct status_body b = {
-	    .stable = r->stable,
+	    .stable = r->checkpoints.stable,
 	    .executed = r->executed < r->committed ? r->executed : r->committed,
 	    .prepared = r->prepared_max,
-	    .active = r->active && r->offered.view <= r->view,
+	    .active = r->active && r->offered.view <= r->me.view,
 	    .changes = view_change_held(r),
 	    .wanted = r->offered.view != 0 ? r->wanted : 0,
 	    .nonce = r->silent ? r->nonce : 0,
@@ -139,40 +132,55 @@ status_send(struct pbft *r, uint64_t to, uint64_t echo, struct outbox *out)
 	status_fill(r, &b);
 	struct letter letter = {
 	    .type = PBFT_STATUS,
-	    .proof = r->config.protocol_proof,
-	    .instance = r->config.instance,
+	    .proof = r->me.config.protocol_proof,
+	    .instance = r->me.config.instance,
 	    .body_size = sizeof(b),
-	    .view = r->offered.view > r->view ? r->offered.view : r->view,
+	    .view = r->offered.view > r->me.view ? r->offered.view : r->me.view,
 	};
-	uint8_t *body = outbox_write(out, outbox_send(out, to), &r->stamp, &letter);
+	uint8_t *body = outbox_write(out, outbox_send(out, to), &r->me.stamp, &letter);
 	memcpy(body, &b, sizeof(b));
 	r->figures.statuses++;
+}
+
+/*
+ * When to look around next: often at first; while a long timeout runs and nothing
+ * moves, more and more rarely, down to PBFT_TICKS_PER_TIMEOUT in that timeout.
+ * Else a view change that takes 64 timeouts would be a storm of repair.
+ */
+static uint64_t
+tick_next_ns(struct pbft *r)
+{
+	uint64_t mark = r->me.view + r->executed + r->committed + r->prepared_max +
+			quorum_count(view_change_held(r)) + r->active;
+	r->tick_quiet = mark == r->tick_mark ? r->tick_quiet + 1 : 0;
+	r->tick_mark = mark;
+	uint32_t doublings = r->tick_quiet / PBFT_TICKS_EACH;
+	return r->me.now_ns + (r->tick_ns << (doublings < r->backoff ? doublings : r->backoff));
 }
 
 /* Once a tick: is something wrong, and what can be done about it? */
 void
 status_tick(struct pbft *r, struct outbox *out)
 {
-	r->tick_at_ns = r->now_ns + r->tick_ns;
+	r->tick_at_ns = tick_next_ns(r);
 	r->tick++;
 	bool moved = r->executed != r->tick_executed || r->committed != r->tick_committed;
-	bool needed = r->silent || !r->active || r->moving || r->offered.view != 0 ||
-		      r->stable_seen.seq > r->stable ||
+	bool needed = r->silent || !r->active || r->checkpoints.moving || r->offered.view != 0 ||
+		      r->checkpoints.stable_seen.seq > r->checkpoints.stable ||
 		      (!moved && (view_change_waits(r) || r->heard > r->executed));
 	r->tick_executed = r->executed;
 	r->tick_committed = r->committed;
-	for (uint32_t i = 0; i < r->config.replicas_count; i++)
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++)
 		r->peers[i].batches = 0;
 	if (needed || r->tick % PBFT_TICKS_IDLE == 0)
 		r->status_due = true;
 	if (r->silent)
 		recover_check(r, out);
-	bool behind = r->stable_seen.seq > r->executed || r->vouched_seen.seq > r->executed;
-	if (!moved && behind)
+	if (!moved && checkpoint_is_ahead(r))
 		checkpoint_catch_up(r, out);
 	if (r->new_view_late)
 		r->new_view_due = true;
-	if (!r->active && !r->silent && r->now[r->config.self].view != r->view)
+	if (!r->active && !r->silent && r->now[r->me.config.self].view != r->me.view)
 		r->change_due = true;
 	uint32_t fetches = 0;
 	uint64_t done = r->executed < r->committed ? r->executed : r->committed;
@@ -197,27 +205,28 @@ status_on_message(struct pbft *r, const struct message *m, struct outbox *out)
 	memcpy(&b, m->body, sizeof(b));
 	recover_on_status(r, from, m);
 	/* "messages are retransmitted at a bounded rate": who floods gains nothing. */
-	if (p->answer_seq != 0 || r->now_ns - p->answered_ns < r->tick_ns / 4)
+	if (p->answer_seq != 0 || r->me.now_ns - p->answered_ns < r->tick_ns / 4)
 		return;
-	p->answered_ns = r->now_ns;
+	p->answered_ns = r->me.now_ns;
 	p->status = b;
 	p->status_view = m->header->view;
-	bool behind = m->header->view < r->view || (m->header->view == r->view && b.active == 0);
+	bool behind =
+	    m->header->view < r->me.view || (m->header->view == r->me.view && b.active == 0);
 	/* Nobody makes view 0: all begin in it. */
-	p->answer_view = behind && r->active && r->view != 0 && r->entered.view == r->view;
+	p->answer_view = behind && r->active && r->me.view != 0 && r->entered.view == r->me.view;
 	p->answer_changes = 0;
 	if (p->answer_view) {
 		const struct new_view_head *head = (const void *)(r->entered.message + 1);
 		p->answer_changes = head->members;
-		if (m->header->view == r->view)
+		if (m->header->view == r->me.view)
 			p->answer_changes &= b.wanted != 0 ? b.wanted : ~b.changes;
 	} else if (behind && !r->active) {
 		p->answer_changes = view_change_held(r);
-		if (m->header->view == r->view)
+		if (m->header->view == r->me.view)
 			p->answer_changes &= ~b.changes;
 	}
 	p->answer_status = b.nonce != 0;
-	p->answer_stable = b.stable < r->stable || b.executed <= r->stable;
+	p->answer_stable = b.stable < checkpoints_voted(&r->checkpoints);
 	uint64_t base = log_base(r);
 	p->answer_seq = (b.executed > base && b.executed < UINT64_MAX / 2 ? b.executed : base) + 1;
 	p->answer_end = p->answer_seq + ANSWER_SLOTS_MAX;
@@ -225,7 +234,8 @@ status_on_message(struct pbft *r, const struct message *m, struct outbox *out)
 		p->answer_end = r->highest + 1;
 	r->answers |= replica_bit(from);
 	/* It recovers: let the log move on although nobody asks for anything. */
-	if (b.recovery > r->stable && b.recovery <= r->stable + r->window_log + 2 * r->interval &&
+	if (b.recovery > r->checkpoints.stable &&
+	    b.recovery <= r->checkpoints.stable + r->window_log + 2 * r->interval &&
 	    b.recovery > r->nulls_until)
 		r->nulls_until = b.recovery + r->interval;
 }
@@ -233,17 +243,16 @@ status_on_message(struct pbft *r, const struct message *m, struct outbox *out)
 static void
 vote_resend(struct pbft *r, struct slot *s, enum phase phase, uint64_t to, struct outbox *out)
 {
-	const struct vote *v = log_vote(r, s, phase, r->config.self);
+	const struct vote *v = log_vote(r, s, phase, r->me.config.self);
 	if (!v->present)
 		return;
-	struct letter letter = {
+	struct word word = {
 	    .type = phase == PHASE_PREPARE ? PBFT_PREPARE : PBFT_COMMIT,
-	    .proof = r->config.protocol_proof,
-	    .instance = r->config.instance,
 	    .view = v->view,
 	    .seq = s->seq,
+	    .digest32 = v->digest32,
 	};
-	vote_send(r, out, to, &letter, v->digest32);
+	member_say(&r->me, to, &word, out);
 	r->figures.resent++;
 }
 
@@ -256,44 +265,25 @@ slot_answer(struct pbft *r, struct slot *s, const struct peer *p, struct outbox 
 	bool has_body = place < 64 && (p->status.bodies >> place & 1) != 0;
 	bool ready = place < 64 && (p->status.ready >> place & 1) != 0;
 	if (s->committed) {
-		struct letter letter = {
+		struct word word = {
 		    .type = PBFT_DECIDED,
-		    .proof = r->config.protocol_proof,
-		    .instance = r->config.instance,
-		    .view = r->view,
+		    .view = r->me.view,
 		    .seq = s->seq,
+		    .digest32 = s->final32,
 		};
-		vote_send(r, out, to, &letter, s->final32);
+		member_say(&r->me, to, &word, out);
 		r->figures.resent++;
 	} else {
-		if (!ready || p->status_view != r->view)
+		if (!ready || p->status_view != r->me.view)
 			vote_resend(r, s, PHASE_PREPARE, to, out);
 		vote_resend(r, s, PHASE_COMMIT, to, out);
 	}
-	if (has_body || !r->active || !replica_leads(r) || !s->accepted || s->view != r->view ||
-	    p->status_view != r->view || !log_has_body(s, s->digest32) || !replica_votes(r))
+	if (has_body || !r->active || !replica_leads(r) || !s->accepted || s->view != r->me.view ||
+	    p->status_view != r->me.view || !log_has_body(s, s->digest32) || !replica_votes(r))
 		return false;
 	order_send_pre_prepare(r, s, to, out);
 	r->figures.resent++;
 	return true;
-}
-
-static void
-checkpoints_answer(struct pbft *r, uint64_t to, struct outbox *out)
-{
-	for (uint32_t i = 0; i < PBFT_CHECKPOINTS; i++) {
-		const struct checkpoint *c = &r->peers[r->config.self].checkpoints[i];
-		if (c->seq < r->stable || c->seq == 0)
-			continue;
-		struct letter letter = {
-		    .type = PBFT_CHECKPOINT,
-		    .proof = r->config.protocol_proof,
-		    .instance = r->config.instance,
-		    .view = r->view,
-		    .seq = c->seq,
-		};
-		vote_send(r, out, to, &letter, c->digest32);
-	}
 }
 
 /* What concerns views. True: something was sent. */
@@ -303,14 +293,14 @@ views_answer(struct pbft *r, struct peer *p, uint64_t to, struct outbox *out)
 	if (p->answer_changes != 0) {
 		uint32_t i = (uint32_t)__builtin_ctzll(p->answer_changes);
 		p->answer_changes &= p->answer_changes - 1;
-		if (r->now[i].view == r->view && r->view != 0)
+		if (r->now[i].view == r->me.view && r->me.view != 0)
 			outbox_relay(out, outbox_send(out, to), r->now[i].message);
 		return true;
 	}
 	/* After the VIEW-CHANGEs, without which nobody believes in it. */
 	if (p->answer_view) {
 		p->answer_view = false;
-		if (r->entered.view == r->view && r->view != 0 && r->active)
+		if (r->entered.view == r->me.view && r->me.view != 0 && r->active)
 			outbox_relay(out, outbox_send(out, to), r->entered.message);
 		return true;
 	}
@@ -330,7 +320,7 @@ status_answer(struct pbft *r, struct outbox *out)
 	if (p->answer_status)
 		status_send(r, to, p->status.nonce, out);
 	if (p->answer_stable)
-		checkpoints_answer(r, to, out);
+		checkpoints_answer(&r->checkpoints, to, out);
 	p->answer_status = false;
 	p->answer_stable = false;
 	while (p->answer_seq < p->answer_end && sent < ANSWER_SENDS) {
@@ -366,13 +356,13 @@ status_on_fetch(struct pbft *r, const struct message *m, struct outbox *out)
 	struct letter letter = {
 	    .type = PBFT_BATCH,
 	    .proof = PROOF_NONE,
-	    .instance = r->config.instance,
+	    .instance = r->me.config.instance,
 	    .body_size = size,
-	    .view = r->view,
+	    .view = r->me.view,
 	    .seq = h->seq,
 	};
 	struct send *send = outbox_send(out, replica_bit(h->sender));
-	uint8_t *body = outbox_write(out, send, &r->stamp, &letter);
+	uint8_t *body = outbox_write(out, send, &r->me.stamp, &letter);
 	memcpy(body, bytes, size);
 	memcpy(send->header->digest, h->digest, 32);
 }

@@ -10,8 +10,8 @@ static struct decide_config
 decide_config(const struct pbft *r)
 {
 	return (struct decide_config){
-	    .quorum = r->q,
-	    .weak = quorum_weak(r->config.faults),
+	    .quorum = r->me.quorum,
+	    .weak = quorum_weak(r->me.config.faults),
 	    .interval = r->interval,
 	    .window_log = r->window_log,
 	};
@@ -21,7 +21,7 @@ uint32_t
 view_change_size_max(const struct protocol_config *config)
 {
 	uint64_t window = 2ull * config->checkpoint_interval;
-	uint64_t entries = PBFT_CHECKPOINTS + 1 + window * (1 + PBFT_Q_MAX);
+	uint64_t entries = CHECKPOINTS_KEPT + 1 + window * (1 + PBFT_Q_MAX);
 	return (uint32_t)(sizeof(struct message_header) + sizeof(struct view_change_head) +
 			  entries * sizeof(struct view_change_entry) + SIGNATURE_SIZE);
 }
@@ -39,7 +39,7 @@ view_change_new_view_size_max(const struct protocol_config *config)
 static uint64_t
 timeout_ns(const struct pbft *r)
 {
-	return r->config.view_timeout_ns << r->backoff;
+	return r->me.config.view_timeout_ns << r->backoff;
 }
 
 static bool
@@ -47,13 +47,13 @@ slots_wait(const struct pbft *r)
 {
 	/* What has been executed tentatively is waited for until it is committed. */
 	uint64_t done = r->executed < r->committed ? r->executed : r->committed;
-	return r->highest > done && !r->moving;
+	return r->highest > done && !r->checkpoints.moving;
 }
 
 bool
 view_change_waits(const struct pbft *r)
 {
-	return r->pool.count > 0 || slots_wait(r);
+	return r->requests.pool.count > 0 || slots_wait(r);
 }
 
 /*
@@ -66,12 +66,12 @@ static uint64_t
 patience_ends(const struct pbft *r)
 {
 	uint64_t at_ns = TIME_NEVER;
-	if (r->silent || r->moving)
+	if (r->silent || r->checkpoints.moving)
 		return TIME_NEVER;
 	if (!r->active)
 		return r->full_ns == 0 ? TIME_NEVER : r->full_ns + timeout_ns(r);
-	if (r->pool.count > 0)
-		at_ns = r->head_ns + timeout_ns(r);
+	if (r->requests.pool.count > 0)
+		at_ns = r->requests.head_ns + timeout_ns(r);
 	if (slots_wait(r) && r->progress_ns + timeout_ns(r) < at_ns)
 		at_ns = r->progress_ns + timeout_ns(r);
 	return at_ns;
@@ -80,8 +80,8 @@ patience_ends(const struct pbft *r)
 static uint64_t
 watch_ends(const struct pbft *r)
 {
-	return r->config.watch_primary && r->active && !replica_leads(r) && !r->silent
-		   ? r->watch_ns + r->config.view_timeout_ns
+	return r->me.config.watch_primary && r->active && !replica_leads(r) && !r->silent
+		   ? r->watch_ns + r->me.config.view_timeout_ns
 		   : TIME_NEVER;
 }
 
@@ -101,36 +101,37 @@ view_change_deadline(const struct pbft *r)
 static void
 watch_judge(struct pbft *r, struct outbox *out)
 {
-	uint64_t span = r->now_ns - r->watch_ns;
+	uint64_t span = r->me.now_ns - r->watch_ns;
 	uint64_t done = r->operations - r->watch_executed;
 	uint64_t rate = span > 0 ? done * 1000000000ull / span : 0;
 	uint64_t best = 0;
 	for (uint32_t i = 0; i < 4; i++)
 		best = r->watch_rates[i] > best ? r->watch_rates[i] : best;
 	/* One that keeps up leaves nobody waiting for so long. */
-	bool busy = r->pool.count > 0 && r->now_ns - r->head_ns >= r->config.view_timeout_ns / 8;
-	r->watch_ns = r->now_ns;
+	bool busy = r->requests.pool.count > 0 &&
+		    r->me.now_ns - r->requests.head_ns >= r->me.config.view_timeout_ns / 8;
+	r->watch_ns = r->me.now_ns;
 	r->watch_executed = r->operations;
 	if (rate > r->watch_rate)
 		r->watch_rate = rate;
 	if (busy && best > 0 && rate < best / 2)
-		view_change_begin(r, r->view + 1,
+		view_change_begin(r, r->me.view + 1,
 		    "leaves view %lu for %lu, executed %lu: its primary is slow", out);
 }
 
 void
 view_change_on_timer(struct pbft *r, struct outbox *out)
 {
-	if (patience_ends(r) <= r->now_ns) {
+	if (patience_ends(r) <= r->me.now_ns) {
 		if (r->backoff < PBFT_BACKOFF_MAX)
 			r->backoff++;
-		view_change_begin(r, r->view + 1,
+		view_change_begin(r, r->me.view + 1,
 		    r->active ? "leaves view %lu for %lu, executed %lu: a request waits too long"
 			      : "leaves view %lu for %lu, executed %lu: its primary made none",
 		    out);
 		return;
 	}
-	if (watch_ends(r) <= r->now_ns)
+	if (watch_ends(r) <= r->me.now_ns)
 		watch_judge(r, out);
 }
 
@@ -148,18 +149,18 @@ change_take(struct change *to, struct change *from)
 void
 view_change_begin(struct pbft *r, uint64_t view, const char *cause, struct outbox *out)
 {
-	check(view > r->view);
-	outbox_note(out, cause, r->view, view, r->executed);
-	r->watch_rates[r->view % 4] = r->watch_rate;
+	check(view > r->me.view);
+	outbox_note(out, cause, r->me.view, view, r->executed);
+	r->watch_rates[r->me.view % 4] = r->watch_rate;
 	r->watch_rate = 0;
-	r->view = view;
+	r->me.view = view;
 	r->active = false;
 	r->full_ns = 0;
 	r->new_view_due = false;
 	r->new_view_late = false;
 	r->reprepare_next = 0;
 	r->figures.view_changes++;
-	for (uint32_t i = 0; i < r->config.replicas_count; i++) {
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
 		r->now[i].view = 0;
 		if (r->next[i].view == view)
 			change_take(&r->now[i], &r->next[i]);
@@ -173,7 +174,8 @@ static uint32_t
 entries_p(const struct pbft *r, struct view_change_entry *list)
 {
 	uint32_t count = 0;
-	for (uint64_t seq = r->stable + 1; seq <= r->stable + r->window_log; seq++) {
+	for (uint64_t seq = r->checkpoints.stable + 1; seq <= r->checkpoints.stable + r->window_log;
+	     seq++) {
 		const struct slot *s = &r->slots[seq % r->slots_count];
 		if (s->seq != seq || !s->has_p)
 			continue;
@@ -190,7 +192,8 @@ static uint32_t
 entries_q(const struct pbft *r, struct view_change_entry *list)
 {
 	uint32_t count = 0;
-	for (uint64_t seq = r->stable + 1; seq <= r->stable + r->window_log; seq++) {
+	for (uint64_t seq = r->checkpoints.stable + 1; seq <= r->checkpoints.stable + r->window_log;
+	     seq++) {
 		const struct slot *s = &r->slots[seq % r->slots_count];
 		for (uint32_t i = 0; s->seq == seq && i < s->q_count; i++) {
 			if (list != NULL) {
@@ -209,11 +212,12 @@ static uint32_t
 entries_c(const struct pbft *r, struct view_change_entry *list)
 {
 	uint32_t count = 0;
-	for (uint64_t i = 0; i < PBFT_CHECKPOINTS; i++) {
-		uint64_t seq = r->stable + i * r->interval;
-		const struct checkpoint *c = checkpoint_own(r, seq);
+	for (uint64_t i = 0; i < CHECKPOINTS_KEPT; i++) {
+		uint64_t seq = r->checkpoints.stable + i * r->interval;
+		const struct checkpoint *c = checkpoints_own(&r->checkpoints, seq);
 		bool beginning = seq == 0;
-		if (!beginning && (c == NULL || (seq > r->executed && seq != r->stable)))
+		if (!beginning &&
+		    (c == NULL || (seq > r->executed && seq != r->checkpoints.stable)))
 			continue;
 		if (seq > r->committed)
 			continue;
@@ -232,7 +236,7 @@ void
 view_change_send(struct pbft *r, struct outbox *out)
 {
 	struct view_change_head head = {
-	    .stable = r->stable,
+	    .stable = r->checkpoints.stable,
 	    .checkpoints_count = entries_c(r, NULL),
 	    .prepared_count = entries_p(r, NULL),
 	    .preprepared_count = entries_q(r, NULL),
@@ -241,12 +245,12 @@ view_change_send(struct pbft *r, struct outbox *out)
 	struct letter letter = {
 	    .type = PBFT_VIEW_CHANGE,
 	    .proof = PROOF_SIGNATURE,
-	    .instance = r->config.instance,
+	    .instance = r->me.config.instance,
 	    .body_size = (uint32_t)(sizeof(head) + entries * sizeof(struct view_change_entry)),
-	    .view = r->view,
-	    .seq = r->stable,
+	    .view = r->me.view,
+	    .seq = r->checkpoints.stable,
 	};
-	uint8_t *body = outbox_write(out, outbox_send(out, r->everybody), &r->stamp, &letter);
+	uint8_t *body = outbox_write(out, outbox_send(out, r->me.everybody), &r->me.stamp, &letter);
 	struct view_change_entry *list = (void *)(body + sizeof(head));
 	memcpy(body, &head, sizeof(head));
 	list += entries_c(r, list);
@@ -257,6 +261,21 @@ view_change_send(struct pbft *r, struct outbox *out)
 
 /* ---- VIEW-CHANGE ------------------------------------------------------------ */
 
+/*
+ * Is it the one that the NEW-VIEW at hand names? A liar may sign several for a
+ * view: who got another than the primary's must be able to take the primary's, too.
+ */
+static bool
+change_is_named(const struct pbft *r, const struct message_header *h)
+{
+	if (r->offered.view != h->view || (r->wanted >> h->sender & 1) == 0)
+		return false;
+	const struct new_view_head *head = (const void *)(r->offered.message + 1);
+	uint64_t before = head->members & (replica_bit(h->sender) - 1);
+	const uint8_t *digests = (const uint8_t *)(head + 1);
+	return digest_equal(digests + quorum_count(before) * 32ull, h->digest);
+}
+
 enum verdict
 view_change_screen(const struct pbft *r, const struct message *m, struct claims *claims)
 {
@@ -264,15 +283,16 @@ view_change_screen(const struct pbft *r, const struct message *m, struct claims 
 	struct decide_config config = decide_config(r);
 	struct view_change c;
 	if ((h->proof != PROOF_SIGNATURE && RULE(PBFT_UNSIGNED)) ||
-	    h->sender >= r->config.replicas_count || h->view < r->view || h->view == 0 ||
+	    h->sender >= r->me.config.replicas_count || h->view < r->me.view || h->view == 0 ||
 	    h->size > r->changes_size)
 		return VERDICT_DROP;
 	/* One a view and replica, and it costs a signature: the first is kept. */
-	if (r->now[h->sender].view == h->view || r->next[h->sender].view == h->view)
+	bool here = r->now[h->sender].view == h->view || r->next[h->sender].view == h->view;
+	if (here && !change_is_named(r, h))
 		return VERDICT_DROP;
 	if (!view_change_parse(&config, h->view, m->body, m->body_size, &c))
 		return VERDICT_DROP;
-	claims_add_message(claims, m, h->sender, r->config.self);
+	claims_add_message(claims, m, h->sender, r->me.config.self);
 	return VERDICT_STEP;
 }
 
@@ -280,8 +300,8 @@ uint64_t
 view_change_held(const struct pbft *r)
 {
 	uint64_t mask = 0;
-	for (uint32_t i = 0; i < r->config.replicas_count; i++) {
-		if (r->now[i].view == r->view && r->view != 0)
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
+		if (r->now[i].view == r->me.view && r->me.view != 0)
 			mask |= replica_bit(i);
 	}
 	return mask;
@@ -305,13 +325,13 @@ join_others(struct pbft *r, struct outbox *out)
 {
 	uint32_t count = 0;
 	uint64_t smallest = UINT64_MAX;
-	for (uint32_t i = 0; i < r->config.replicas_count; i++) {
-		if (i == r->config.self || r->next[i].view <= r->view)
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
+		if (i == r->me.config.self || r->next[i].view <= r->me.view)
 			continue;
 		count++;
 		smallest = r->next[i].view < smallest ? r->next[i].view : smallest;
 	}
-	if (count >= quorum_weak(r->config.faults) && !r->silent)
+	if (count >= quorum_weak(r->me.config.faults) && !r->silent)
 		view_change_begin(
 		    r, smallest, "leaves view %lu for %lu, executed %lu: f + 1 others did", out);
 }
@@ -325,13 +345,13 @@ changes_gathered(struct pbft *r)
 		return;
 	/* "waits for 2f+1 view-change messages for view v+1" before its timer runs. Who has
 	   gone on to a higher view will not send one for this any more, but it left. */
-	for (uint32_t i = 0; i < r->config.replicas_count; i++) {
-		if (r->next[i].view > r->view)
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
+		if (r->next[i].view > r->me.view)
 			beyond |= replica_bit(i);
 	}
-	if (r->full_ns == 0 && quorum_count(here | beyond) >= r->q)
-		r->full_ns = r->now_ns;
-	if (quorum_count(here) < r->q)
+	if (r->full_ns == 0 && quorum_count(here | beyond) >= r->me.quorum)
+		r->full_ns = r->me.now_ns;
+	if (quorum_count(here) < r->me.quorum)
 		return;
 	r->new_view_due = replica_leads(r) && !r->silent;
 	r->new_view_late = false;
@@ -344,22 +364,22 @@ view_change_on_message(struct pbft *r, const struct message *m, struct outbox *o
 {
 	const struct message_header *h = m->header;
 	struct change *place = NULL;
-	if (h->view == r->view && r->now[h->sender].view != r->view) {
+	bool named = change_is_named(r, h);
+	if (h->view == r->me.view && (named || r->now[h->sender].view != r->me.view)) {
 		place = &r->now[h->sender];
-	} else if (h->view > r->view) {
+	} else if (h->view > r->me.view) {
 		/* The highest of each replica, unless a lower one is what a NEW-VIEW names. */
 		struct change *next = &r->next[h->sender];
-		bool wanted = r->offered.view > r->view && next->view == r->offered.view &&
+		bool wanted = r->offered.view > r->me.view && next->view == r->offered.view &&
 			      (r->wanted >> h->sender & 1) == 0;
-		bool names = h->view == r->offered.view && (r->wanted >> h->sender & 1) != 0;
-		if ((h->view > next->view && !wanted) || names)
+		if ((h->view > next->view && !wanted) || named)
 			place = next;
 	}
 	if (place == NULL)
 		return;
 	change_keep(place, m);
 	changes_gathered(r);
-	if (h->view > r->view)
+	if (h->view > r->me.view)
 		join_others(r, out);
 	if (r->offered.view != 0)
 		offered_try(r, out);
@@ -372,7 +392,7 @@ change_parse(const struct pbft *r, const struct change *c, struct view_change *p
 {
 	struct decide_config config = decide_config(r);
 	uint32_t body = c->message->size - (uint32_t)sizeof(*c->message) -
-			proof_size(c->message->proof, r->config.replicas_count);
+			proof_size(c->message->proof, r->me.config.replicas_count);
 	bool ok = view_change_parse(
 	    &config, c->message->view, (const uint8_t *)(c->message + 1), body, parsed);
 	check(ok);
@@ -394,7 +414,7 @@ batches_here(struct pbft *r, const struct decision *d, struct outbox *out)
 		all = false;
 		s->wanted = true;
 		memcpy(s->wanted32, d->chosen32[i], 32);
-		if (fetches < 8 && r->now_ns - s->fetched_ns >= r->tick_ns) {
+		if (fetches < 8 && r->me.now_ns - s->fetched_ns >= r->tick_ns) {
 			status_fetch(r, s, out);
 			fetches++;
 		}
@@ -406,13 +426,13 @@ batches_here(struct pbft *r, const struct decision *d, struct outbox *out)
 void
 view_change_new_view(struct pbft *r, struct outbox *out)
 {
-	struct view_change set[PBFT_REPLICAS_MAX];
+	struct view_change set[BFT_REPLICAS_MAX];
 	struct decide_config config = decide_config(r);
 	struct decision *d = &r->decision;
 	uint64_t members = view_change_held(r);
 	uint32_t count = 0;
 	r->new_view_due = false;
-	for (uint32_t i = 0; i < r->config.replicas_count; i++) {
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
 		if (members >> i & 1)
 			change_parse(r, &r->now[i], &set[count++]);
 	}
@@ -426,14 +446,14 @@ view_change_new_view(struct pbft *r, struct outbox *out)
 	struct letter letter = {
 	    .type = PBFT_NEW_VIEW,
 	    .proof = PROOF_SIGNATURE,
-	    .instance = r->config.instance,
+	    .instance = r->me.config.instance,
 	    .body_size = (uint32_t)(sizeof(head) + (count + d->chosen_count) * 32),
-	    .view = r->view,
+	    .view = r->me.view,
 	};
-	uint8_t *body = outbox_write(out, outbox_send(out, r->everybody), &r->stamp, &letter);
+	uint8_t *body = outbox_write(out, outbox_send(out, r->me.everybody), &r->me.stamp, &letter);
 	memcpy(body, &head, sizeof(head));
 	body += sizeof(head);
-	for (uint32_t i = 0; i < r->config.replicas_count; i++) {
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
 		if (members >> i & 1) {
 			memcpy(body, r->now[i].message->digest, 32);
 			body += 32;
@@ -448,16 +468,17 @@ view_change_screen_new_view(const struct pbft *r, const struct message *m, struc
 	const struct message_header *h = m->header;
 	const struct new_view_head *head = (const void *)m->body;
 	if (h->proof != PROOF_SIGNATURE || h->sender != replica_primary(r, h->view) ||
-	    h->view < r->view || h->view == 0 || (h->view == r->view && r->active) ||
+	    h->view < r->me.view || h->view == 0 || (h->view == r->me.view && r->active) ||
 	    h->size > r->new_view_size || m->body_size < sizeof(*head))
 		return VERDICT_DROP;
 	if (h->view == r->offered.view && digest_equal(h->digest, r->offered.message->digest))
 		return VERDICT_DROP;
 	uint64_t digests = quorum_count(head->members) + head->chosen_count;
-	if ((head->members & ~r->everybody) != 0 || head->chosen_count > r->window_log ||
-	    quorum_count(head->members) < r->q || m->body_size != sizeof(*head) + digests * 32)
+	if ((head->members & ~r->me.everybody) != 0 || head->chosen_count > r->window_log ||
+	    quorum_count(head->members) < r->me.quorum ||
+	    m->body_size != sizeof(*head) + digests * 32)
 		return VERDICT_DROP;
-	claims_add_message(claims, m, h->sender, r->config.self);
+	claims_add_message(claims, m, h->sender, r->me.config.self);
 	return VERDICT_STEP;
 }
 
@@ -469,20 +490,20 @@ static bool
 view_is_plausible(const struct pbft *r, uint64_t view)
 {
 	uint64_t mask = 0;
-	for (uint32_t i = 0; i < r->config.replicas_count; i++) {
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
 		if (r->next[i].view >= view)
 			mask |= replica_bit(i);
 	}
-	return quorum_count(mask) >= quorum_weak(r->config.faults);
+	return quorum_count(mask) >= quorum_weak(r->me.config.faults);
 }
 
 void
 view_change_on_new_view(struct pbft *r, const struct message *m, struct outbox *out)
 {
-	if (m->header->view < r->view || (m->header->view == r->view && r->active) ||
+	if (m->header->view < r->me.view || (m->header->view == r->me.view && r->active) ||
 	    m->header->view < r->offered.view)
 		return;
-	if (m->header->view > r->view && !view_is_plausible(r, m->header->view))
+	if (m->header->view > r->me.view && !view_is_plausible(r, m->header->view))
 		return;
 	memcpy(r->offered.message, m->header, sizeof(*m->header));
 	memcpy(r->offered.message + 1, m->body, m->header->size - sizeof(*m->header));
@@ -506,7 +527,7 @@ offered_set(struct pbft *r, struct view_change *set, uint32_t *count)
 	const uint8_t *digest32 = (const uint8_t *)(head + 1);
 	r->wanted = 0;
 	*count = 0;
-	for (uint32_t i = 0; i < r->config.replicas_count; i++) {
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
 		const struct change *c = change_of(r, i, r->offered.view);
 		if ((head->members >> i & 1) == 0) {
 			/* Of a superset, too, some rule must hold: but of this set it is asked. */
@@ -544,8 +565,8 @@ choices_accept(struct pbft *r, const struct decision *d)
 		struct slot *s = log_slot(r, seq);
 		s->accepted = true;
 		s->vouched = true;
-		s->view = r->view;
-		s->accepted_ns = r->now_ns;
+		s->view = r->me.view;
+		s->accepted_ns = r->me.now_ns;
 		s->fetches = 0;
 		memcpy(s->digest32, d->chosen32[i], 32);
 		order_count_votes(r, s);
@@ -559,7 +580,8 @@ view_enter(struct pbft *r, const struct decision *d, struct outbox *out)
 {
 	struct new_view_raw old = r->entered;
 	execute_undo_tentative(r, out);
-	for (uint32_t i = 0; i < r->config.replicas_count && r->view != r->offered.view; i++) {
+	for (uint32_t i = 0; i < r->me.config.replicas_count && r->me.view != r->offered.view;
+	     i++) {
 		r->now[i].view = 0;
 		if (r->next[i].view == r->offered.view)
 			change_take(&r->now[i], &r->next[i]);
@@ -568,7 +590,7 @@ view_enter(struct pbft *r, const struct decision *d, struct outbox *out)
 	r->offered = old;
 	r->offered.view = 0;
 	r->wanted = 0;
-	r->view = r->entered.view;
+	r->me.view = r->entered.view;
 	r->active = true;
 	r->new_view_due = false;
 	r->new_view_late = false;
@@ -581,16 +603,16 @@ view_enter(struct pbft *r, const struct decision *d, struct outbox *out)
 	r->proposed = d->start + d->chosen_count;
 	r->accepted_max = r->proposed;
 	r->highest = r->proposed > r->executed ? r->proposed : r->executed;
-	r->progress_ns = r->now_ns;
-	r->head_ns = r->now_ns;
-	r->watch_ns = r->now_ns;
+	r->progress_ns = r->me.now_ns;
+	r->requests.head_ns = r->me.now_ns;
+	r->watch_ns = r->me.now_ns;
 	r->watch_executed = r->operations;
 	order_requeue(r);
-	outbox_note(out, "enters view %lu from checkpoint %lu with %lu batches", r->view, d->start,
-	    d->chosen_count);
-	if (d->start > r->stable)
+	outbox_note(out, "enters view %lu from checkpoint %lu with %lu batches", r->me.view,
+	    d->start, d->chosen_count);
+	if (d->start > r->checkpoints.stable)
 		checkpoint_proven(r, d->start, d->start32, out);
-	if (d->start > r->executed && !r->moving)
+	if (d->start > r->executed && !r->checkpoints.moving)
 		checkpoint_catch_up(r, out);
 }
 
@@ -599,10 +621,10 @@ view_enter(struct pbft *r, const struct decision *d, struct outbox *out)
 static void
 offered_try(struct pbft *r, struct outbox *out)
 {
-	struct view_change set[PBFT_REPLICAS_MAX];
+	struct view_change set[BFT_REPLICAS_MAX];
 	struct decide_config config = decide_config(r);
 	uint32_t count;
-	if (r->offered.view < r->view || (r->offered.view == r->view && r->active)) {
+	if (r->offered.view < r->me.view || (r->offered.view == r->me.view && r->active)) {
 		r->offered.view = 0;
 		r->wanted = 0;
 		return;
@@ -619,7 +641,7 @@ offered_try(struct pbft *r, struct outbox *out)
 	uint64_t view = r->offered.view;
 	r->offered.view = 0;
 	r->figures.new_views_refused++;
-	if (view == r->view && !r->silent)
+	if (view == r->me.view && !r->silent)
 		view_change_begin(r, view + 1,
 		    "leaves view %lu for %lu, executed %lu: its NEW-VIEW is wrong", out);
 }

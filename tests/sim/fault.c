@@ -12,8 +12,11 @@ enum {
 	TWIN_ROUNDS_MIN = 4,
 	TWIN_ROUNDS_MAX = 8,
 	MS = 1000000,
-	TYPE_FIRST = 16, /* of a protocol's own messages */
+	TYPE_FIRST = 16, /* of a protocol's own messages; and a last one, where none is known */
 	TYPE_LAST = 28,
+	STREAM_OWN_LIES = 6, /* of the seed's random numbers */
+	STREAM_SECOND_TWIN = 7,
+	TWIN_NODES_MAX = 9, /* that rounds part: seven replicas and two twins */
 };
 
 static const char *const names[FAULT_KINDS_COUNT] = {
@@ -48,6 +51,9 @@ static const char *const names[FAULT_KINDS_COUNT] = {
     [FAULT_PARTIAL_VECTOR] = "partial-vector",
     [FAULT_LAST_TIMESTAMP] = "last-timestamp",
     [FAULT_FLOOD] = "flood",
+    [FAULT_CERTIFICATE] = "certificate",
+    [FAULT_HIDE] = "hide",
+    [FAULT_INVENT] = "invent",
     [FAULT_MESSAGE_LOST] = "message-lost",
     [FAULT_MESSAGE_DUPLICATED] = "message-duplicated",
     [FAULT_MESSAGE_CORRUPTED] = "message-corrupted",
@@ -316,6 +322,16 @@ nodes_draw(struct drawer *d, enum fault_kind kind)
 	}
 }
 
+/* Leaders' messages, or those of another type. */
+static uint8_t
+lie_type(struct drawer *d)
+{
+	const struct fault_model *m = d->model;
+	if (chance(d, 60))
+		return m->leader_type != 0 ? m->leader_type : TYPE_FIRST;
+	return (uint8_t)between(d, TYPE_FIRST, m->type_last != 0 ? m->type_last : TYPE_LAST);
+}
+
 /* A lie's receivers and chance, or what else its kind wants. */
 static void
 lie_measure(struct drawer *d, struct fault *f, uint64_t others)
@@ -324,9 +340,8 @@ lie_measure(struct drawer *d, struct fault *f, uint64_t others)
 	uint64_t patience_ns = m->timeout_ns > 0 ? m->timeout_ns : m->horizon_ns / 20;
 	f->to = chance(d, 60) ? some_of(d, others) : others;
 	f->amount = chance(d, 30) ? 1000 : between(d, 10, 500);
-	/* Leaders' messages, which are the first type by custom, or those of another type. */
 	if (chance(d, 30))
-		f->type = chance(d, 60) ? TYPE_FIRST : (uint8_t)between(d, TYPE_FIRST, TYPE_LAST);
+		f->type = lie_type(d);
 	if (f->kind == FAULT_BATCH)
 		f->type = 0;
 	if (f->kind == FAULT_LATE)
@@ -336,6 +351,28 @@ lie_measure(struct drawer *d, struct fault *f, uint64_t others)
 		f->amount = 0;
 		f->type = 0;
 	}
+}
+
+/* Lies that only some protocols know; from numbers of their own, so that others' stay. */
+static void
+own_lies_draw(struct drawer *d, uint64_t liar)
+{
+	struct random others = d->random;
+	uint64_t rest = (d->replicas | d->clients) & ~liar;
+	random_init(&d->random, d->model->seed ^ liar << 32, STREAM_OWN_LIES);
+	for (uint32_t kind = FAULT_CERTIFICATE; kind <= FAULT_INVENT; kind++) {
+		if (!chance(d, 40))
+			continue;
+		struct fault f = {.kind = (enum fault_kind)kind, .from = liar};
+		span(d, &f);
+		if (chance(d, 30))
+			f.end_ns = FAULT_NEVER;
+		lie_measure(d, &f, rest);
+		if (kind == FAULT_HIDE)
+			f.type = d->model->leader_type;
+		schedule_add(d->schedule, &f);
+	}
+	d->random = others;
 }
 
 /* Kinds of lies of one replica, each for a span or for good. */
@@ -355,6 +392,8 @@ liar_draw(struct drawer *d)
 		lie_measure(d, &f, others);
 		schedule_add(d->schedule, &f);
 	}
+	if (d->model->own_lies)
+		own_lies_draw(d, liar);
 }
 
 static void
@@ -466,14 +505,14 @@ struct twin_round {
 };
 
 static void
-twin_round_add(struct drawer *d, const struct twin_round *r, uint32_t twin_node)
+twin_round_add(struct drawer *d, const struct twin_round *r, uint32_t twin_node, uint32_t twins)
 {
 	const struct fault_model *m = d->model;
 	uint64_t parts[3];
-	partition_at(m->replicas_count + 1u, m->quorum, (uint32_t)r->way, parts);
-	for (uint32_t i = 0; i < 3; i++) { /* the twin is node `replicas_count` there */
-		uint64_t bit = parts[i] >> m->replicas_count & 1;
-		parts[i] = (parts[i] & d->replicas) | bit << twin_node;
+	partition_at(m->replicas_count + twins, m->quorum, (uint32_t)r->way, parts);
+	for (uint32_t i = 0; i < 3; i++) { /* twins are nodes `replicas_count` and on there */
+		uint64_t bits = parts[i] >> m->replicas_count;
+		parts[i] = (parts[i] & d->replicas) | bits << twin_node;
 	}
 	for (uint32_t i = 0; i < 3; i++) {
 		struct fault f = {.kind = FAULT_ONE_WAY, .from = parts[i]};
@@ -491,8 +530,34 @@ twin_round_add(struct drawer *d, const struct twin_round *r, uint32_t twin_node)
 	}
 }
 
+/* One of them lives twice. */
+static void
+twin_add(struct drawer *d, uint64_t twin, uint32_t node)
+{
+	d->faulty |= twin;
+	schedule_add(d->schedule,
+	    &(struct fault){
+		.kind = FAULT_TWIN, .end_ns = FAULT_NEVER, .from = twin, .to = 1ull << node});
+}
+
+/* Where two may be faulty, two live twice in half of the seeds; returns how many there are. */
+static uint32_t
+twins_add(struct drawer *d, uint32_t twin_node)
+{
+	struct random more;
+	twin_add(d, one_of(d, d->replicas & ~d->faulty), twin_node);
+	random_init(&more, d->model->seed, STREAM_SECOND_TWIN);
+	if (d->model->faults < 2 || random_below(&more, 2) == 0)
+		return 1;
+	struct random others = d->random;
+	d->random = more;
+	twin_add(d, one_of(d, d->replicas & ~d->faulty), twin_node + 1);
+	d->random = others;
+	return 2;
+}
+
 /*
- * A scenario is a product over rounds of the ways to part the replicas and the twin. As the seed
+ * A scenario is a product over rounds of the ways to part the replicas and the twins. As the seed
  * counts up, the first two rounds go through all pairs of ways, with time and views in turn; the
  * other rounds are sampled.
  */
@@ -500,14 +565,10 @@ static void
 twins_draw(struct drawer *d)
 {
 	const struct fault_model *m = d->model;
-	uint32_t nodes = m->replicas_count + 1u;
-	uint64_t twin = one_of(d, d->replicas & ~d->faulty);
 	uint32_t twin_node = (uint32_t)m->replicas_count + m->clients_count;
-	d->faulty |= twin;
-	schedule_add(d->schedule,
-	    &(struct fault){
-		.kind = FAULT_TWIN, .end_ns = FAULT_NEVER, .from = twin, .to = 1ull << twin_node});
-	if (nodes > 8)
+	uint32_t twins = twins_add(d, twin_node);
+	uint32_t nodes = m->replicas_count + twins;
+	if (nodes > TWIN_NODES_MAX)
 		return;
 	uint32_t ways = partition_count(nodes, m->quorum);
 	struct twin_round round = {.count = between(d, TWIN_ROUNDS_MIN, TWIN_ROUNDS_MAX)};
@@ -518,7 +579,7 @@ twins_draw(struct drawer *d)
 			continue;
 		if (round.number < 2)
 			round.way = m->seed / 2 / (round.number == 0 ? 1 : ways) % ways;
-		twin_round_add(d, &round, twin_node);
+		twin_round_add(d, &round, twin_node, twins);
 	}
 }
 

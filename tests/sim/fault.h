@@ -53,6 +53,10 @@ enum fault_kind {
 	FAULT_PARTIAL_VECTOR, /* MACs good for some replicas only */
 	FAULT_LAST_TIMESTAMP, /* 2^64 - 1 */
 	FAULT_FLOOD,
+	/* A replica in `from` lies as only those can who know its protocol (struct sim_lies). */
+	FAULT_CERTIFICATE, /* certificates in its messages: old ones, forged ones, stolen ones */
+	FAULT_HIDE,	   /* what it proposes reaches one of `to` only, another one each time */
+	FAULT_INVENT,	   /* votes for everything, forks, answers that nobody asked for */
 	/* One message: the amount-th of the link from `from` to `to`. */
 	FAULT_MESSAGE_LOST,
 	FAULT_MESSAGE_DUPLICATED,
@@ -99,7 +103,10 @@ struct fault_model {
 	uint16_t faults;	/* f: replicas that may be lost at the same time */
 	uint16_t quorum;	/* the largest part of a partition in twins' rounds has as many */
 	uint64_t needed;	/* replicas that the protocol cannot do without for ever, mask */
+	uint8_t leader_type;	/* of a leader's messages; 0: not known */
+	uint8_t type_last;	/* of the protocol's own; 0: not known */
 	bool byzantine;		/* up to f replicas may lie */
+	bool own_lies;		/* and know how, beyond what lie.c does to all messages */
 	bool client_lies;	/* clients may */
 	bool amnesia;		/* a replica that lost its memory recovers */
 	bool single;		/* one replica, which may not be lost */
@@ -135,7 +142,8 @@ fault_is_message(enum fault_kind kind)
 static inline bool
 fault_is_lie(enum fault_kind kind)
 {
-	return kind >= FAULT_SILENT && kind <= FAULT_TWIN;
+	return (kind >= FAULT_SILENT && kind <= FAULT_TWIN) ||
+	       (kind >= FAULT_CERTIFICATE && kind <= FAULT_INVENT);
 }
 
 static inline bool

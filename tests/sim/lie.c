@@ -56,9 +56,9 @@ lie_seal(struct sim_node *node, struct lie_letter *copy, uint16_t to, uint16_t c
 	return packet_make(copy->header, copy->header->size);
 }
 
-/* An old message of this type, or of any where the type is 0; NULL: none. */
-static const struct packet *
-old_find(const struct sim_node *node, uint8_t type, uint64_t word)
+/* Of any type where the type is 0. */
+const struct packet *
+lie_old(const struct sim_node *node, uint8_t type, uint64_t word)
 {
 	uint32_t start = (uint32_t)(word % SIM_OLD_MAX);
 	for (uint32_t i = 0; i < node->old_count; i++) {
@@ -109,7 +109,7 @@ number_lie(uint64_t number, uint64_t old, uint64_t word)
 static void
 body_lie(struct lie_letter *copy, const struct sim_node *node, uint64_t word)
 {
-	const struct packet *old = old_find(node, copy->header->type, word >> 8);
+	const struct packet *old = lie_old(node, copy->header->type, word >> 8);
 	struct message_header *header = copy->header;
 	if (copy->body_size == 0) {
 		const struct message_header *other = old != NULL ? (const void *)old->data : NULL;
@@ -169,15 +169,39 @@ vector_break(struct sim *sim, struct packet *p, const struct fault *f, uint64_t 
 	p->hash = packet_hash(p->data, p->size);
 }
 
-static bool
-body_batch_lie(struct lie_letter *copy, const struct sim_node *node, uint64_t word)
+/* Where the batch begins in a message that may have one; UINT32_MAX: it has none. */
+uint32_t
+lie_batch_at(const struct sim *sim, const struct message *m)
 {
-	struct lie_body body = {copy->body, copy->body_size, copy->body_room};
-	const struct packet *other = old_find(node, copy->header->type, word >> 32);
+	const struct sim_lies *lies = sim->config->protocol.known->lies;
+	return lies != NULL ? lies->batch_at(m) : 0;
+}
+
+bool
+lie_letter_batch(
+    const struct sim_node *node, struct lie_letter *copy, const struct packet *other, uint64_t word)
+{
+	const struct message m = {
+	    .header = copy->header, .body = copy->body, .body_size = copy->body_size};
+	uint32_t at = lie_batch_at(node->sim, &m);
+	if (at > copy->body_size)
+		return false;
+	struct lie_body body = {copy->body + at, copy->body_size - at, copy->body_room - at};
 	if (!lie_batch(node->sim, &body, other, word))
 		return false;
-	copy->body_size = body.size;
+	copy->body_size = at + body.size;
 	return true;
+}
+
+/* The one receiver to whom it shows what it hides from others. */
+static bool
+hide_shows(const struct fault *f, uint16_t to, uint64_t word)
+{
+	uint64_t left = word % (uint64_t)__builtin_popcountll(f->to);
+	uint64_t mask = f->to;
+	for (; left > 0; left--)
+		mask &= mask - 1;
+	return (mask >> to & 1) != 0 && (mask & ((1ull << to) - 1)) == 0;
 }
 
 /* The changed message for one receiver; NULL: none goes out. */
@@ -186,11 +210,11 @@ lie_make(struct sim_node *node, const struct send *send, uint16_t to, const stru
     uint64_t word)
 {
 	struct lie_letter copy;
-	const struct packet *old = old_find(node, 0, word >> 20);
+	const struct packet *old = lie_old(node, 0, word >> 20);
 	const struct message_header *other = old != NULL ? (const void *)old->data : send->header;
 	if (f->kind == FAULT_LATE || f->kind == FAULT_REPLAY || f->kind == FAULT_FLOOD)
 		return packet_make(send->header, send->header->size);
-	if (f->kind == FAULT_SILENT ||
+	if (f->kind == FAULT_SILENT || (f->kind == FAULT_HIDE && !hide_shows(f, to, word)) ||
 	    !lie_open(node->sim, &copy, send->header, send->header->size))
 		return NULL;
 	copy.flags = send->flags & SEND_DIGEST;
@@ -200,7 +224,12 @@ lie_make(struct sim_node *node, const struct send *send, uint16_t to, const stru
 		body_lie(&copy, node, word);
 		break;
 	case FAULT_BATCH:
-		if (!body_batch_lie(&copy, node, word))
+		if (!lie_letter_batch(
+			node, &copy, lie_old(node, copy.header->type, word >> 32), word))
+			body_lie(&copy, node, word);
+		break;
+	case FAULT_CERTIFICATE:
+		if (!node->sim->config->protocol.known->lies->certificate(node, &copy, word))
 			body_lie(&copy, node, word);
 		break;
 	case FAULT_VIEW:
@@ -234,9 +263,9 @@ lie_choose(struct sim_node *node, uint16_t to, uint8_t type, uint64_t *word)
 	struct sim *sim = node->sim;
 	for (uint32_t i = 0; i < sim->active_count; i++) {
 		const struct fault *f = &sim->schedule.list[sim->active[i]];
-		bool lie =
-		    fault_is_client(f->kind) ||
-		    (fault_is_lie(f->kind) && f->kind != FAULT_TWIN && f->kind != FAULT_GENERATE);
+		bool lie = fault_is_client(f->kind) ||
+			   (fault_is_lie(f->kind) && f->kind != FAULT_TWIN &&
+			       f->kind != FAULT_GENERATE && f->kind != FAULT_INVENT);
 		if (!lie || (f->from >> node->index & 1) == 0)
 			continue;
 		if ((f->to >> to & 1) == 0 && f->kind != FAULT_PARTIAL_VECTOR)
@@ -297,7 +326,7 @@ static void
 lie_deliver(
     struct sim_node *node, uint16_t to, const struct fault *f, struct packet *p, uint64_t word)
 {
-	struct packet *old = (struct packet *)old_find(node, 0, word);
+	struct packet *old = (struct packet *)lie_old(node, 0, word);
 	if (f->kind == FAULT_REPLAY && old != NULL) {
 		old->references++;
 		link_send(node, to, old);
@@ -400,14 +429,14 @@ lie_generate(struct sim_node *node, const struct fault *fault, uint64_t number)
 	if (!sim_chance(word, fault->amount))
 		return;
 	word = random_mix(word);
-	const struct packet *model = old_find(node, 0, word);
+	const struct packet *model = lie_old(node, 0, word);
 	if (model == NULL || !lie_open(sim, &copy, model->data, model->size))
 		return;
 	if (copy.header->type == MESSAGE_REQUEST || copy.header->type == MESSAGE_SEGMENT)
 		return;
 	uint16_t nodes = (uint16_t)(sim->replicas_count + sim->clients_count);
 	uint16_t to = (uint16_t)((word >> 8) % nodes);
-	const struct packet *other = old_find(node, 0, word >> 32);
+	const struct packet *other = lie_old(node, 0, word >> 32);
 	const struct message_header *header = (const void *)other->data;
 	copy.header->sender = node->identity;
 	copy.proof = sim->plan.protocol.protocol_proof;
@@ -437,4 +466,37 @@ lie_generate(struct sim_node *node, const struct fault *fault, uint64_t number)
 	copy.body_size = copy.body_size < room ? copy.body_size : room;
 	sim->report->faults[FAULT_GENERATE]++;
 	link_send(node, to, lie_seal(node, &copy, to, slot));
+}
+
+/* ---- What only the protocol's own liars say --------------------------------------- */
+
+void
+lie_invent(struct sim_node *node, const struct fault *fault, uint64_t number)
+{
+	struct sim *sim = node->sim;
+	const struct sim_lies *lies = sim->config->protocol.known->lies;
+	struct message_header blank = {
+	    .size = sizeof(blank),
+	    .cluster = sim->plan.protocol.cluster,
+	    .sender = node->identity,
+	    .protocol = sim->plan.protocol.protocol,
+	    .version = MESSAGE_VERSION,
+	};
+	struct lie_letter letter;
+	uint64_t word = sim_draw(sim, 0x1e4e47ull, number << 8 | node->index);
+	if (!sim_chance(word, fault->amount))
+		return;
+	word = random_mix(word);
+	check(lie_open(sim, &letter, &blank, sizeof(blank)));
+	letter.proof = sim->plan.protocol.protocol_proof;
+	if (lies == NULL || !lies->invent(node, &letter, random_mix(word)))
+		return;
+	sim->report->faults[FAULT_INVENT]++;
+	/* The same to all of them: each is sealed for its receiver. */
+	uint64_t to = fault->to & ((1ull << sim->replicas_count) - 1) & ~(1ull << node->identity);
+	to = word & 1 ? to : to & random_mix(word);
+	for (; to != 0; to &= to - 1) {
+		uint16_t one = (uint16_t)__builtin_ctzll(to);
+		whole_send(node, one, lie_seal(node, &letter, one, 0));
+	}
 }

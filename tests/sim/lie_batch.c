@@ -103,7 +103,9 @@ lie_batch(const struct sim *sim, struct lie_body *body, const struct packet *oth
 	mixture_make(&made, &now, lie, which);
 	if (lie == BATCH_STALE && other != NULL &&
 	    message_parse(scope, other->data, other->size, &m) == PARSE_OK &&
-	    mixture_read(&old, scope, m.body, m.body_size))
+	    lie_batch_at(sim, &m) <= m.body_size &&
+	    mixture_read(
+		&old, scope, m.body + lie_batch_at(sim, &m), m.body_size - lie_batch_at(sim, &m)))
 		mixture_add(&made, old.list[(word >> 16) % old.count]);
 	body->size = mixture_write(&made, body->bytes, body->room);
 	if (body->size > 0 && (lie == BATCH_FORGED || lie == BATCH_LATER)) {

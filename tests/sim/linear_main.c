@@ -68,7 +68,8 @@ static const char usage[] =
     "\n"
     "  --check WHAT        search, witness or both (both)\n"
     "                      search: key by key, from outside (Wing-Gong-Lowe)\n"
-    "                      witness: replays the executed order, scans too\n"
+    "                      witness: replays the executed order, scans too, and\n"
+    "                      finds places in it for reads that have none\n"
     "  --cache MIB         memory for the search on one key (1024)\n"
     "  --steps N           steps for the search on one key (10000000000)\n"
     "  --generate N        make a history of about N operations and judge it, or\n"
@@ -183,8 +184,9 @@ judge_by_witness(const struct history *h)
 	if (error != 0)
 		return error;
 	printf("witness: %s, %" PRIu64 " operations replayed, %" PRIu64
-	       " answered without a position, %" PRIu64 " unjudged, %.3f s\n",
-	    words[report.verdict], report.replayed, report.unplaced, report.unjudged,
+	       " reads placed between them, %" PRIu64 " answered without a position, %" PRIu64
+	       " unjudged, %.3f s\n",
+	    words[report.verdict], report.replayed, report.placed, report.unplaced, report.unjudged,
 	    now_s() - start_s);
 	if (report.verdict == WITNESS_VIOLATION)
 		witness_print(stdout, h, &report);

@@ -49,6 +49,10 @@ oracle_open(struct oracle *o, struct sim *sim, uint32_t slots_count)
 	check(o->slots != NULL);
 	o->tentative = sim->plan.protocol.tentative ||
 		       (sim->config->protocol.protocol->flags & PROTOCOL_SPECULATIVE) != 0;
+	/* Tentatively a window goes ahead of what is decided; speculatively all above a checkpoint. */
+	o->undone_max = sim->plan.protocol.window;
+	if ((sim->config->protocol.protocol->flags & PROTOCOL_SPECULATIVE) != 0)
+		o->undone_max += 2 * sim->plan.protocol.checkpoint_interval;
 	o->once = true;
 	o->requests_bound = sim->plan.protocol.request_proof != PROOF_NONE;
 	o->scope = sim->plan.executor.scope;
@@ -270,11 +274,11 @@ content_keep(struct oracle *o, const struct executor_batch *batch, uint64_t hash
 	o->contents[batch->position] = c;
 }
 
-/* Positions below `end` that a window's worth of undone batches may have left wrong. */
+/* Positions below `end` that undone batches may have left wrong. */
 static void
 own_forget(struct oracle_replica *r, uint64_t end)
 {
-	uint64_t window = r->oracle->sim->plan.protocol.window;
+	uint64_t window = r->oracle->undone_max;
 	uint64_t first = r->position > window ? r->position - window + 1 : 1;
 	for (uint64_t p = first; p < end && p < r->own_capacity; p++)
 		r->own[p] = 0;
@@ -288,8 +292,11 @@ own_set(struct oracle_replica *r, uint64_t position, uint64_t hash)
 		r->own = grown(r->own, &r->own_capacity, sizeof(*r->own));
 	for (uint64_t p = old; p < r->own_capacity; p++)
 		r->own[p] = 0;
-	if (position > r->position + 1) /* its state was fetched: what it had undone is not known */
+	/* Its state was fetched, perhaps one of a position that it had been at: what of its own
+	   had been undone is not known. */
+	if (position > r->position + 1 || r->transfers != r->executor->state.statistics.transfers)
 		own_forget(r, position);
+	r->transfers = r->executor->state.statistics.transfers;
 	r->own[position] = hash;
 	r->position = position;
 }
@@ -344,34 +351,15 @@ oracle_checkpoint(void *context, uint64_t position, const uint8_t *digest32)
 	entry->digest = digest;
 }
 
-/* ---- What replicas promise ------------------------------------------------ */
-
-static uint64_t
-about(const struct message_header *header, uint64_t who, uint64_t view)
-{
-	uint64_t word = random_mix(who << 32 | (uint64_t)header->instance << 8 | header->type);
-	return random_mix(random_mix(word ^ view) ^ header->seq * 0x9e3779b97f4a7c15ull);
-}
-
+/* What it executes next, or fetches as a state, may be something else. */
 void
-oracle_sent(struct oracle *o, uint16_t node, const struct message_header *header)
+oracle_undone(void *context, uint64_t position)
 {
-	const struct sim_protocol *protocol = &o->sim->config->protocol;
-	uint64_t digest = packet_hash(header->digest, sizeof(header->digest));
-	uint32_t type = (uint32_t)header->type - MESSAGE_PROTOCOL;
-	if (type >= 32 || header->sender != node)
-		return;
-	if ((protocol->vote_types >> type & 1) != 0 &&
-	    !votes_add(&o->votes, about(header, node, header->view), digest))
-		sim_fail(o->sim,
-		    "two votes: replica %u sends another digest for type %u in view %" PRIu64
-		    " at %" PRIu64 " of instance %u",
-		    node, header->type, header->view, header->seq, header->instance);
-	if (protocol->checkpoint_type != 0 && header->type == protocol->checkpoint_type &&
-	    !votes_add(&o->votes, about(header, UINT16_MAX, 0), digest))
-		sim_fail(o->sim,
-		    "checkpoints: replica %u has another digest after %" PRIu64 " of instance %u",
-		    node, header->seq, header->instance);
+	struct oracle_replica *r = context;
+	for (uint64_t p = position + 1; p <= r->position && p < r->own_capacity; p++)
+		r->own[p] = 0;
+	if (r->position > position)
+		r->position = position;
 }
 
 /* ---- The end -------------------------------------------------------------- */
@@ -383,7 +371,9 @@ own_final(struct oracle_replica *r, uint64_t position)
 	uint64_t end = executor_position(r->executor);
 	if (position > end || position > r->position || position >= r->own_capacity)
 		return 0;
-	if (end > r->position && position + r->oracle->sim->plan.protocol.window > r->position)
+	bool fetched =
+	    end > r->position || r->transfers != r->executor->state.statistics.transfers;
+	if (fetched && position + r->oracle->undone_max > r->position)
 		return 0;
 	return r->own[position];
 }
@@ -505,7 +495,8 @@ oracle_judge(struct oracle *o)
 	check(linear_check(&h, &limits, &linear) == 0);
 	if (linear.verdict == LINEAR_VIOLATION)
 		evidence_fail(o, &h, NULL, &linear);
-	o->sim->report->undecided =
-	    linear.verdict == LINEAR_GAVE_UP && witness.verdict == WITNESS_GAVE_UP;
+	/* The search judges key by key: of scans it knows nothing. */
+	o->sim->report->undecided = witness.verdict == WITNESS_GAVE_UP &&
+				    (linear.verdict == LINEAR_GAVE_UP || linear.skipped > 0);
 	history_free(&h);
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config/limits.h"
 #include "engine/executor.h"
 #include "engine/recorder.h"
 #include "engine/workload.h"
@@ -64,6 +65,7 @@ struct oracle_replica {
 	uint64_t executed_base; /* the executor's count minus the ledger's */
 	uint64_t *own;		/* tentative: its hash of each position; 0: not known */
 	uint64_t own_capacity;
+	uint64_t transfers; /* of its state, as far as `own` knows */
 };
 
 struct sim;
@@ -73,6 +75,7 @@ struct oracle {
 	struct oracle_slot *slots;
 	uint32_t slots_count;
 	bool tentative;	     /* what is executed may be undone: judged at the end */
+	uint64_t undone_max; /* ... and so many positions of it at a time */
 	bool once;	     /* a request is ordered once: no view change, no lost memory so far */
 	bool requests_bound; /* requests carry proofs: nobody can make up another's */
 	struct message_scope scope;
@@ -85,6 +88,10 @@ struct oracle {
 	uint64_t contents_capacity;
 	bool gaps; /* positions whose content nobody knows any more */
 	struct votes votes;
+	uint64_t views_failed;	    /* that a replica of the core gave up, where views rotate; ... */
+	uint64_t views_failed_core; /* ... though their leader is of the core, too; ... */
+	uint64_t views_failed_healed; /* ... and after the horizon */
+	uint64_t failed_next[LIMIT_INSTANCES]; /* the first view that may be counted next */
 	uint64_t asked;
 	uint64_t answered;
 	struct asked *foreign; /* executed operations of clients that lie */
@@ -106,8 +113,9 @@ bool oracle_answered(struct oracle *o, uint32_t slot, const uint8_t *result, uin
 /* struct executor_observer; the context is a struct oracle_replica. */
 void oracle_batch(void *context, const struct executor_batch *batch);
 void oracle_checkpoint(void *context, uint64_t position, const uint8_t *digest32);
+void oracle_undone(void *context, uint64_t position);
 
-/* A correct replica sends this: is it a promise, and does it break another? */
+/* promise.c: a correct replica sends this: is it a promise, and does it break another? */
 void oracle_sent(struct oracle *o, uint16_t node, const struct message_header *header);
 
 /* At the end: is the history linearizable, does it fit the executed order? */

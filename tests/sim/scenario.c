@@ -79,6 +79,15 @@ ready(const struct play *p, struct sim *sim, uint32_t i)
 	return r->when == NULL || r->when(sim);
 }
 
+static uint8_t
+type_of(const struct sim *sim, uint8_t type)
+{
+	const struct sim_knowledge *known = sim->config->protocol.known;
+	return type == SCENARIO_PROPOSAL ? known->leader_type
+	       : type == SCENARIO_VOTE	 ? known->vote_type
+					 : type;
+}
+
 static bool
 meets(const struct play *p, struct sim *sim, uint32_t i, const struct sim_passage *passage)
 {
@@ -86,7 +95,7 @@ meets(const struct play *p, struct sim *sim, uint32_t i, const struct sim_passag
 	const struct message_header *header = (const void *)passage->packet->data;
 	if (is_moment(r) || !in(r->from, passage->from) || !in(r->to, passage->to))
 		return false;
-	if ((r->type != 0 && header->type != r->type) ||
+	if ((r->type != 0 && header->type != type_of(sim, r->type)) ||
 	    (r->view != 0 && header->view + 1 != r->view) ||
 	    (r->seq != 0 && header->seq + 1 != r->seq) ||
 	    (r->seq_every != 0 && header->seq % r->seq_every != 0))
@@ -224,11 +233,14 @@ replay(struct play *p, struct sim *sim, uint32_t i, const struct sim_passage *pa
 static uint16_t
 primary_of(const struct sim *sim)
 {
+	const struct sim_knowledge *known = sim->config->protocol.known;
 	uint64_t view = 0;
 	for (uint16_t i = 0; i < sim->replicas_count; i++) {
 		uint64_t own = node_view(&sim->nodes[i]);
 		view = own > view ? own : view;
 	}
+	if (known->leader != NULL)
+		return known->leader(&sim->plan.protocol, 0, view);
 	return (uint16_t)(view % sim->replicas_count);
 }
 
@@ -405,6 +417,13 @@ schedule_fill(struct schedule *schedule, const struct scenario *s)
 		schedule_add(
 		    schedule, &(struct fault){
 				  .kind = FAULT_SILENT, .end_ns = FAULT_NEVER, .from = s->faulty});
+	for (uint32_t i = 0; i < s->planned_count; i++)
+		schedule_add(schedule, &s->planned[i]);
+	if (s->twin != 0)
+		schedule_add(schedule, &(struct fault){.kind = FAULT_TWIN,
+					   .end_ns = FAULT_NEVER,
+					   .from = s->twin,
+					   .to = 1ull << SCENARIO_TWIN});
 	if (s->lost != 0)
 		schedule_add(schedule,
 		    &(struct fault){.kind = FAULT_SLOW, .end_ns = FAULT_NEVER, .from = s->lost});

@@ -19,6 +19,12 @@
 
 enum { SCENARIO_RULES_MAX = 16 };
 
+/* The node that a scenario's twin is: behind four replicas and two client nodes. */
+enum { SCENARIO_TWIN = 6 };
+
+/* In a rule's `type`: what leaders propose with, and what others answer it with. */
+enum { SCENARIO_PROPOSAL = 254, SCENARIO_VOTE = 255 };
+
 /* A view or a sequence number in a rule, where 0 says "any". */
 #define SCENARIO_IS(number) ((number) + 1ull)
 
@@ -76,7 +82,7 @@ struct scenario_rule {
 struct scenario {
 	const char *id;
 	const char *story;
-	const char *mode;
+	const char *mode; /* NULL: the suite says, see scenario_rig.h */
 	/* The cluster; 0: the default. */
 	uint16_t faults;     /* 1 */
 	uint16_t replicas;   /* the least */
@@ -92,8 +98,11 @@ struct scenario {
 	struct sim_settings settings; /* checkpoints every 8 batches, view timeout 20 ms */
 	uint64_t faulty;	      /* nodes that lie: no promise binds them */
 	uint64_t lost;		      /* replicas that need not be live in the end */
+	uint64_t twin;		      /* a replica that lives twice: the second is SCENARIO_TWIN */
 	uint64_t views_max;	      /* view changes after the horizon; 0: f + 2 */
 	uint64_t timeouts_max; /* view timeouts until all is answered; 0: 20 after 3 doublings */
+	const struct fault *planned; /* faults at fixed times, beside the rules */
+	uint32_t planned_count;
 	struct scenario_rule rules[SCENARIO_RULES_MAX];
 	/* In the end: NULL, or what is wrong. */
 	const char *(*expect)(struct sim *sim);

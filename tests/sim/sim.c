@@ -110,6 +110,9 @@ schedule_make(struct sim *sim)
 	    .horizon_ns = sim->around.horizon_ns,
 	    .delay_ns = sim->around.delay_min_ns + sim->around.delay_spread_ns / 2,
 	    .timeout_ns = single ? 0 : sim->options.view_timeout_ns,
+	    .leader_type = protocol->known->leader_type,
+	    .type_last = (uint8_t)(protocol->known->types_end - (protocol->known->types_end > 0)),
+	    .own_lies = protocol->known->lies != NULL,
 	    .replicas_count = sim->replicas_count,
 	    .clients_count = sim->clients_count,
 	    .faults = single ? 0 : (uint16_t)sim->options.faults,
@@ -356,20 +359,29 @@ bool
 sim_view_moved(const struct sim *sim)
 {
 	bool moved = sim->report->view_max > 0;
+	if (sim->config->protocol.known->rotates)
+		return sim->oracle.views_failed > 0;
 	for (uint16_t i = 0; i < sim->replicas_count && !moved; i++)
 		moved = sim->nodes[i].correct && node_view(&sim->nodes[i]) > 0;
 	return moved;
 }
 
-/* Views that correct replicas went through since the faults ended: a storm of them is a failure. */
+/*
+ * View changes of correct replicas since the faults ended: a storm of them is a failure. Where
+ * views rotate, those count that were given up though nothing is wrong with their leader.
+ */
 static void
 view_growth_check(struct sim *sim)
 {
+	struct sim_report *report = sim->report;
+	bool rotates = sim->config->protocol.known->rotates;
+	report->views_failed = rotates ? sim->oracle.views_failed : report->view_max;
 	if (sim->now_ns < sim->around.horizon_ns) {
-		sim->view_healed = sim->report->view_max;
+		sim->view_healed = report->view_max;
 		return;
 	}
-	sim->report->views_healed = sim->report->view_max - sim->view_healed;
+	report->views_healed =
+	    rotates ? sim->oracle.views_failed_healed : report->view_max - sim->view_healed;
 	if (sim->report->views_healed >
 	    VIEWS_HEALED_MAX + (uint64_t)VIEWS_HEALED_EACH * sim->replicas_count)
 		sim_fail(sim, "views: %" PRIu64 " view changes since the faults ended",
@@ -393,8 +405,12 @@ run_node(struct sim *sim, struct sim_node *node)
 	}
 	for (uint32_t i = 0; i < sim->active_count; i++) {
 		const struct fault *f = &sim->schedule.list[sim->active[i]];
-		if (f->kind == FAULT_GENERATE && (f->from >> node->index & 1) != 0)
+		if ((f->from >> node->index & 1) == 0)
+			continue;
+		if (f->kind == FAULT_GENERATE)
 			lie_generate(node, f, sim->report->events);
+		else if (f->kind == FAULT_INVENT)
+			lie_invent(node, f, sim->report->events);
 	}
 }
 
@@ -509,10 +525,24 @@ stuck_fail(struct sim *sim)
 	    sim->oracle.asked, sim->operations, sim->oracle.answered, text);
 }
 
+/*
+ * Where leaders take turns, those that are gone for good cost a timeout each, and another of the
+ * view before, in each of the rounds that a client's operations take one after another.
+ */
+static uint64_t
+rotation_ns(const struct sim *sim)
+{
+	uint64_t rounds = sim->operations / sim->options.clients + 1;
+	uint64_t gone = sim->replicas_count - (uint64_t)__builtin_popcountll(sim->core);
+	if (!sim->config->protocol.known->rotates)
+		return 0;
+	return rounds * gone * 4 * sim->plan.protocol.view_timeout_ns;
+}
+
 static void
 sim_loop(struct sim *sim)
 {
-	uint64_t end_ns = sim->around.horizon_ns + LIVENESS_MS * (uint64_t)MS;
+	uint64_t end_ns = sim->around.horizon_ns + LIVENESS_MS * (uint64_t)MS + rotation_ns(sim);
 	while (!clients_quiet(sim)) {
 		if (!sim_event(sim, end_ns))
 			stuck_fail(sim);

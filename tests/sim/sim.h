@@ -38,6 +38,55 @@ enum {
 	SIM_TEXT_SIZE = 1024,
 };
 
+struct sim_node;
+struct lie_letter;
+
+/* "These replicas voted so", or "... gave this view up": what a quorum's signatures say. */
+struct sim_certificate {
+	bool timeout; /* the second: without seq and digest */
+	uint16_t instance;
+	uint64_t view;
+	uint64_t seq;
+	const uint8_t *digest32;
+	uint64_t signers; /* mask */
+};
+
+/* What a liar can do with messages that only the protocol can read: lie_NAME.c. */
+struct sim_lies {
+	/* Where the batch begins in a proposal's body, which goes on to its end; UINT32_MAX: it
+	   cannot be read. */
+	uint32_t (*batch_at)(const struct message *m);
+	/* Makes certificates lie in what was about to be sent. False: there are none in it. */
+	bool (*certificate)(struct sim_node *node, struct lie_letter *letter, uint64_t word);
+	/* Writes into an empty letter what the liar might say. False: nothing this time. */
+	bool (*invent)(struct sim_node *node, struct lie_letter *letter, uint64_t word);
+};
+
+/*
+ * What is known of a protocol's messages: a row of sim_modes.c. A type that is
+ * 0 is none; masks have bit t for the type MESSAGE_PROTOCOL + t.
+ */
+struct sim_knowledge {
+	const char *mode; /* whose it is */
+	const char *(*type_name)(uint8_t type);
+	uint8_t types_end;	 /* the protocol's last type, plus 1 */
+	uint8_t leader_type;	 /* what a leader proposes with, ... */
+	uint8_t vote_type;	 /* ... and what others answer first */
+	uint8_t timeout_type;	 /* its sender votes no more in that view or an earlier one */
+	uint8_t checkpoint_type; /* seq has one digest at all correct replicas */
+	uint32_t slot_votes;	 /* (type, view, seq) is promised one digest */
+	uint32_t view_votes;	 /* (type, view) is promised one seq and digest */
+	bool rotates; /* views follow each other when all is well: those given up are counted */
+	uint16_t (*leader)(const struct protocol_config *config, uint16_t instance, uint64_t view);
+	bool tentative; /* these modes it has */
+	bool reads;
+	bool watch_primary;
+	/* Names each certificate in a message; NULL: it has none that can be judged. */
+	void (*certificates)(const struct message *m,
+	    void (*take)(void *context, const struct sim_certificate *c), void *context);
+	const struct sim_lies *lies; /* NULL: what lie.c knows of all protocols */
+};
+
 /* A protocol and what the simulator needs to know of it. */
 struct sim_protocol {
 	const struct protocol *protocol;
@@ -45,11 +94,8 @@ struct sim_protocol {
 	bool byzantine;	  /* survives f liars */
 	bool client_lies; /* and clients that lie */
 	bool amnesia;	  /* a replica without memory recovers: at most f at a time */
-	bool modes;	  /* has tentative execution, reads out of order, a watch on the primary */
 	uint64_t needed;  /* replicas whose loss for ever it does not survive, mask */
-	const char *(*type_name)(uint8_t type); /* NULL: only numbers are known */
-	uint32_t vote_types; /* bit t: (MESSAGE_PROTOCOL + t, view, seq) is promised one digest */
-	uint8_t checkpoint_type; /* seq has one digest at all correct replicas; 0: none */
+	const struct sim_knowledge *known; /* never NULL */
 };
 
 enum sim_workload { SIM_MIX, SIM_NULL, SIM_ECHO };
@@ -128,7 +174,8 @@ struct sim_report {
 	uint64_t executed;   /* requests in the agreed order */
 	uint64_t positions;
 	uint64_t view_max;
-	uint64_t views_healed;		    /* view changes after the horizon */
+	uint64_t views_failed;		    /* view changes, or views that were given up */
+	uint64_t views_healed;		    /* those after the horizon */
 	uint64_t flight_peak;		    /* most datagrams under way at once */
 	uint64_t settled_ns;		    /* from the horizon until everything was answered */
 	bool undecided;			    /* neither search nor witness could judge the history */
@@ -268,7 +315,7 @@ void node_receive(struct sim_node *node, struct packet *packet);
 void node_inbox_clear(struct sim_node *node);
 /* What a node sends to itself comes back in its next burst. Takes over one reference. */
 void node_loop(struct sim_node *node, const struct send *send, struct packet *packet);
-/* A correct replica has left the first view. */
+/* A correct replica has left the first view, or given one up where they rotate. */
 bool sim_view_moved(const struct sim *sim);
 /* Operations that clients may have asked for by now, and when one more may be. */
 uint64_t sim_allowed(const struct sim *sim);
@@ -323,7 +370,16 @@ struct lie_body {
 };
 bool lie_batch(
     const struct sim *sim, struct lie_body *body, const struct packet *other, uint64_t word);
+/* Where a batch begins in a message's body; UINT32_MAX: it holds none. */
+uint32_t lie_batch_at(const struct sim *sim, const struct message *m);
+/* lie_batch() of the batch in a letter, which may stand behind other things. */
+bool lie_letter_batch(const struct sim_node *node, struct lie_letter *letter,
+    const struct packet *other, uint64_t word);
 void lie_generate(struct sim_node *node, const struct fault *fault, uint64_t number);
+/* The same, of what the protocol's own struct sim_lies writes. */
+void lie_invent(struct sim_node *node, const struct fault *fault, uint64_t number);
+/* What the liar sent or saw before, of a type; NULL: none. `word` chooses. */
+const struct packet *lie_old(const struct sim_node *node, uint8_t type, uint64_t word);
 void lie_remember(struct sim_node *node, struct packet *packet);
 
 /* ---- sim_trace.c ---------------------------------------------------------- */

@@ -191,13 +191,12 @@ settings_set(struct sim *sim, const struct sim_settings *settings)
 		o->checkpoint_interval = o->window;
 	if (!options_given(o, OPTION_VIEW_TIMEOUT) && settings->view_timeout_ns > 0)
 		o->view_timeout_ns = settings->view_timeout_ns;
-	if (!sim->config->protocol.modes)
-		return;
-	if (!options_given(o, OPTION_TENTATIVE))
+	const struct sim_knowledge *known = sim->config->protocol.known;
+	if (known->tentative && !options_given(o, OPTION_TENTATIVE))
 		o->tentative = settings->tentative;
-	if (!options_given(o, OPTION_READ_ONLY))
+	if (known->reads && !options_given(o, OPTION_READ_ONLY))
 		o->reads = settings->reads;
-	if (!options_given(o, OPTION_WATCH_PRIMARY))
+	if (known->watch_primary && !options_given(o, OPTION_WATCH_PRIMARY))
 		o->watch_primary = settings->watch_primary;
 }
 

@@ -5,39 +5,72 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hotstuff_parts.h"
+#include "lie_hotstuff.h"
+#include "lie_zyzzyva.h"
 #include "protocols/pbft/pbft.h"
 #include "protocols/registry.h"
+#include "protocols/zyzzyva/zyzzyva.h"
 #include "quorum.h"
 
 enum { MODES_MAX = 32, OPERATIONS_DEFAULT = 300, STEPS_DEFAULT = 3000000 };
 
-/* What is known of a protocol beyond the registry's line. */
-struct sim_knowledge {
-	const struct machine *replica;
-	const char *(*type_name)(uint8_t type);
-	uint32_t vote_types;
-	uint8_t checkpoint_type;
-};
+#define TYPE(type) (1u << ((type)-MESSAGE_PROTOCOL))
+
+/* The phases differ, the messages do not. */
+#define HOTSTUFF(mode_)                                                                            \
+	{                                                                                          \
+		.mode = (mode_), .type_name = hotstuff_type_name, .types_end = HOTSTUFF_TYPES_END, \
+		.leader_type = HOTSTUFF_PROPOSAL, .vote_type = HOTSTUFF_VOTE,                      \
+		.timeout_type = HOTSTUFF_TIMEOUT, .checkpoint_type = BFT_CHECKPOINT,               \
+		.view_votes = TYPE(HOTSTUFF_PROPOSAL) | TYPE(HOTSTUFF_VOTE), .rotates = true,      \
+		.leader = hotstuff_leader, .reads = true, .certificates = hotstuff_certificates,   \
+		.lies = &hotstuff_lies,                                                            \
+	}
+
+static const struct sim_knowledge nothing;
 
 static const struct sim_knowledge knowledge[] = {
-    {&pbft_replica, pbft_type_name,
-	1u << (PBFT_PRE_PREPARE - MESSAGE_PROTOCOL) | 1u << (PBFT_PREPARE - MESSAGE_PROTOCOL) |
-	    1u << (PBFT_COMMIT - MESSAGE_PROTOCOL),
-	PBFT_CHECKPOINT},
+    {
+	.mode = "pbft",
+	.type_name = pbft_type_name,
+	.types_end = PBFT_TYPES_END,
+	.leader_type = PBFT_PRE_PREPARE,
+	.vote_type = PBFT_PREPARE,
+	.checkpoint_type = BFT_CHECKPOINT,
+	.leader = bft_primary,
+	.slot_votes = TYPE(PBFT_PRE_PREPARE) | TYPE(PBFT_PREPARE) | TYPE(PBFT_COMMIT),
+	.tentative = true,
+	.reads = true,
+	.watch_primary = true,
+    },
+    HOTSTUFF("hotstuff"),
+    HOTSTUFF("hotstuff2"),
+    {
+	.mode = "zyzzyva",
+	.type_name = zyzzyva_type_name,
+	.types_end = ZYZZYVA_TYPES_END,
+	.leader_type = ZYZZYVA_ORDER_REQ,
+	.vote_type = ZYZZYVA_STATEMENT,
+	.checkpoint_type = ZYZZYVA_STABLE,
+	.leader = bft_primary,
+	.slot_votes = TYPE(ZYZZYVA_ORDER_REQ) | TYPE(ZYZZYVA_STATEMENT) | TYPE(BFT_CHECKPOINT),
+	.lies = &zyzzyva_lies,
+    },
+    {
+	.mode = "quorum",
+	.type_name = quorum_type_name,
+    },
 };
 
-static void
-knowledge_add(struct sim_protocol *protocol)
+static const struct sim_knowledge *
+knowledge_of(const struct protocol *protocol)
 {
 	for (size_t i = 0; i < sizeof(knowledge) / sizeof(knowledge[0]); i++) {
-		const struct sim_knowledge *k = &knowledge[i];
-		if (k->replica != protocol->protocol->replica)
-			continue;
-		protocol->modes = true;
-		protocol->type_name = k->type_name;
-		protocol->vote_types = k->vote_types;
-		protocol->checkpoint_type = k->checkpoint_type;
+		if (strcmp(knowledge[i].mode, protocol->name) == 0)
+			return &knowledge[i];
 	}
+	return &nothing;
 }
 
 /* The least replicas say what a protocol is made against: 3f + 1 survive liars. */
@@ -50,7 +83,7 @@ sim_mode_at(uint32_t index, struct sim_protocol *protocol)
 		protocol->byzantine = p->replicas_per_fault >= 3;
 		protocol->amnesia = protocol->byzantine;
 		protocol->client_lies = true;
-		knowledge_add(protocol);
+		protocol->known = knowledge_of(p);
 		return true;
 	}
 	if (index > registry_count())
@@ -58,7 +91,7 @@ sim_mode_at(uint32_t index, struct sim_protocol *protocol)
 	protocol->protocol = &quorum_protocol;
 	protocol->amnesia = true;
 	protocol->needed = 1; /* the one proposer */
-	protocol->type_name = quorum_type_name;
+	protocol->known = knowledge_of(&quorum_protocol);
 	return true;
 }
 

@@ -290,6 +290,7 @@ replica_make(struct sim_node *node, bool restarted)
 	    .context = &sim->oracle.replicas[node->index],
 	    .batch = oracle_batch,
 	    .checkpoint = oracle_checkpoint,
+	    .undone = oracle_undone,
 	};
 	if (node->correct)
 		config.executor.observer = &sim->observers[node->index];
@@ -483,21 +484,21 @@ node_wake(struct sim_node *node)
 
 /* What the protocol itself calls so; it is asked rarely enough to cost nothing. */
 static uint64_t
-violations_counted(const struct sim_node *node)
+counted(const struct sim_node *node, const char *name)
 {
 	struct shard *s = node_shard(node);
-	uint64_t violations = 0;
+	uint64_t sum = 0;
 	if (node->machine->figures == NULL || node->bursts % VIOLATIONS_EVERY != 0)
 		return 0;
 	for (uint32_t i = 0; i < s->config.machines_count; i++) {
 		struct figures figures = {.count = 0};
 		node->machine->figures(s->machines[i], &figures);
 		for (uint32_t j = 0; j < figures.count; j++) {
-			if (strcmp(figures.list[j].name, "violations") == 0)
-				violations += figures.list[j].value;
+			if (strcmp(figures.list[j].name, name) == 0)
+				sum += figures.list[j].value;
 		}
 	}
-	return violations;
+	return sum;
 }
 
 /* The engine's own invariants, after every burst. */
@@ -514,12 +515,15 @@ node_audit(struct sim_node *node)
 		    (long)(node->envelopes_out - (int64_t)s->outbox.sends_ready));
 	if (node->client != NULL && node->correct && node->client->counters.wrong > 0)
 		sim_fail(node->sim, "answers: client node %u took a wrong answer", node->index);
+	/* Liars are too few for that. */
+	if (node->correct && counted(node, "safety_faults") > 0)
+		sim_fail(node->sim, "agreement: replica %u sees that it was broken", node->index);
 	if (node->sim->disturbed)
 		return;
 	uint64_t bad = s->counters.drops[SHARD_DROP_PROOF] + s->counters.drops[SHARD_DROP_INSTANCE];
 	for (uint32_t i = 0; i < PARSE_ERRORS_COUNT; i++)
 		bad += s->counters.drops[SHARD_DROP_PARSE + i];
-	if (bad > 0 || violations_counted(node) > 0)
+	if (bad > 0 || counted(node, "violations") > 0)
 		sim_fail(node->sim, "node %u counts a correct node's message as a violation",
 		    node->index);
 }

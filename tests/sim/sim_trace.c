@@ -39,8 +39,8 @@ type_name(const struct sim *sim, uint8_t type)
 	};
 	if (type < sizeof(names) / sizeof(names[0]) && names[type] != NULL)
 		return names[type];
-	if (sim->config->protocol.type_name != NULL)
-		return sim->config->protocol.type_name(type);
+	if (sim->config->protocol.known->type_name != NULL)
+		return sim->config->protocol.known->type_name(type);
 	return NULL;
 }
 

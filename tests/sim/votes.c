@@ -41,17 +41,42 @@ grow(struct votes *v)
 	free(old.list);
 }
 
-bool
-votes_add(struct votes *v, uint64_t about, uint64_t what)
+/* Its place; a free one is taken. */
+static uint64_t *
+place_take(struct votes *v, uint64_t about, bool *taken)
 {
 	about |= 1; /* 0 is a free place */
 	if (2 * (v->count + 1) > v->capacity)
 		grow(v);
 	uint64_t *place = place_of(v, about);
-	if (place[0] != 0)
-		return place[1] == what;
+	*taken = place[0] == 0;
+	v->count += *taken;
 	place[0] = about;
-	place[1] = what;
-	v->count++;
-	return true;
+	return place;
+}
+
+bool
+votes_add(struct votes *v, uint64_t about, uint64_t what)
+{
+	bool first;
+	uint64_t *place = place_take(v, about, &first);
+	if (first)
+		place[1] = what;
+	return place[1] == what;
+}
+
+uint64_t *
+votes_word(struct votes *v, uint64_t about)
+{
+	bool first;
+	return &place_take(v, about, &first)[1];
+}
+
+bool
+votes_hold(const struct votes *v, uint64_t about, uint64_t what)
+{
+	if (v->capacity == 0)
+		return false;
+	const uint64_t *place = place_of(v, about | 1);
+	return place[0] != 0 && place[1] == what;
 }

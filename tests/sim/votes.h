@@ -3,7 +3,7 @@
  * What correct replicas have promised: a vote names one digest for a view and
  * a sequence number, and never another, not even after a restart; a checkpoint
  * names one digest for a sequence number, the same at all correct replicas.
- * Judged from the messages that leave a node. Owned by one simulation.
+ * Judged from the messages that leave a node (promise.c). Owned by one simulation.
  */
 #ifndef OSKR_TESTS_SIM_VOTES_H
 #define OSKR_TESTS_SIM_VOTES_H
@@ -22,5 +22,11 @@ void votes_free(struct votes *v);
 
 /* False: something else was promised before. `about` and `what` are any words. */
 bool votes_add(struct votes *v, uint64_t about, uint64_t what);
+
+/* The word that is kept about this, 0 at first. Valid until the next call. */
+uint64_t *votes_word(struct votes *v, uint64_t about);
+
+/* Was this promised? */
+bool votes_hold(const struct votes *v, uint64_t about, uint64_t what);
 
 #endif

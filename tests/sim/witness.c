@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Replay in executed order, and one sweep for real time. One thread owns it.
- * Memory: about 50 bytes an operation and a key, given back at the end.
+ * Memory: about 60 bytes an operation and a key, given back at the end.
+ *
+ * Reads that were answered beside the order (PBFT's read-only optimization) get
+ * their places in the same sweep. Slot p is the moment between the operations at
+ * p - 1 and p of the order. A read may stand in a slot when
+ * - every operation that was answered before the read was asked is below it,
+ * - none that was asked after the read was answered is below it,
+ * - no read that it must follow is above it,
+ * - the state there gives its answer.
+ * Each takes the first slot that it may: a later one would only push back those
+ * that must follow it. So all get a place, or there is none for all of them in
+ * this order of the others. What waits is at most one read a client.
  */
 #include "witness.h"
 
@@ -29,6 +40,13 @@ struct replay {
 	uint32_t *key_of;	/* of each rank */
 	uint64_t *present;	/* bit r: the key of rank r may exist */
 	bool any_open;
+
+	struct history_rank *reads; /* answered, without a position, by the time they were asked */
+	size_t reads_count;
+	size_t reads_next; /* those from here on may not stand in this slot yet */
+	uint32_t *waiting; /* operations that found no slot so far, in the same order */
+	size_t waiting_count;
+	uint64_t *answers; /* for each slot: when the first of those above it was answered */
 };
 
 static int replay_init(struct replay *r, const struct history *h);
@@ -37,6 +55,8 @@ static int check_clients(struct replay *r);
 static void check_order(struct replay *r);
 static void replay_one(struct replay *r, uint32_t index);
 static void replay_scan(struct replay *r, uint32_t index);
+static void reads_place(struct replay *r, size_t slot);
+static void reads_expire(struct replay *r, uint64_t asked_ns);
 static void fault_found(struct replay *r, enum witness_fault fault, uint32_t a, uint32_t b);
 
 int
@@ -70,6 +90,8 @@ check_order(struct replay *r)
 	uint32_t latest = 0;
 	for (size_t i = 0; i < r->order_count; i++) {
 		uint32_t index = r->order[i].index;
+		reads_place(r, i);
+		reads_expire(r, ops[index].invoke_ns);
 		if (i > 0 && r->order[i].by == r->order[i - 1].by)
 			fault_found(r, WITNESS_FAULT_SEQ_TWICE, r->order[i - 1].index, index);
 		else if (i > 0 && ops[index].response_ns < ops[latest].invoke_ns)
@@ -84,7 +106,12 @@ check_order(struct replay *r)
 			latest = index;
 		r->report->replayed++;
 	}
+	reads_place(r, r->order_count);
+	reads_expire(r, HISTORY_PENDING);
+	check(r->waiting_count == 0 && r->reads_next == r->reads_count);
 }
+
+/* ---- The replay --------------------------------------------------------- */
 
 /* After a write of unknown place was seen: what an answer tells of the value
  * before the operation. False: it tells nothing. */
@@ -141,12 +168,10 @@ rank_present(const struct replay *r, size_t rank)
 	return count;
 }
 
-static void
-replay_scan(struct replay *r, uint32_t index)
+/* The rows that a scan finds in the state that the replay has reached. */
+static struct history_value
+rows_found(const struct replay *r, const struct history_op *op)
 {
-	const struct history_op *op = &r->history->ops[index];
-	if (op->status == HISTORY_UNKNOWN)
-		return;
 	struct history_value rows = {0};
 	size_t rank = rank_present(r, r->rank_of[op->key]);
 	while (rank < r->history->keys_count && rows.size < op->limit) {
@@ -155,6 +180,16 @@ replay_scan(struct replay *r, uint32_t index)
 			rows = history_scan_added(rows, key->value, r->keys[rank].value);
 		rank = rank_present(r, rank + 1);
 	}
+	return rows;
+}
+
+static void
+replay_scan(struct replay *r, uint32_t index)
+{
+	const struct history_op *op = &r->history->ops[index];
+	if (op->status == HISTORY_UNKNOWN)
+		return;
+	struct history_value rows = rows_found(r, op);
 	if (history_value_equal(rows, op->seen))
 		return;
 	if (r->any_open) {
@@ -164,6 +199,59 @@ replay_scan(struct replay *r, uint32_t index)
 	r->report->expected = rows;
 	fault_found(r, WITNESS_FAULT_RESULT, index, index);
 }
+
+/* ---- Reads beside the order --------------------------------------------- */
+
+static bool
+read_fits(const struct replay *r, const struct history_op *op)
+{
+	if (op->kind == HISTORY_SCAN)
+		return history_value_equal(rows_found(r, op), op->seen);
+	const struct key_state *key = &r->keys[r->rank_of[op->key]];
+	return !key->lost && history_accepts(op, key->value);
+}
+
+/*
+ * Gives this slot to the reads that it fits. The earlier of them were asked first,
+ * so those that a read must follow come before it in `waiting`.
+ */
+static void
+reads_place(struct replay *r, size_t slot)
+{
+	const struct history_op *ops = r->history->ops;
+	while (r->reads_next < r->reads_count && r->reads[r->reads_next].by <= r->answers[slot])
+		r->waiting[r->waiting_count++] = r->reads[r->reads_next++].index;
+	uint64_t unplaced_ns = HISTORY_PENDING; /* when the first of them was answered */
+	size_t kept = 0;
+	for (size_t i = 0; i < r->waiting_count; i++) {
+		const struct history_op *op = &ops[r->waiting[i]];
+		if (op->invoke_ns <= unplaced_ns && read_fits(r, op)) {
+			r->report->placed++;
+			continue;
+		}
+		if (op->response_ns < unplaced_ns)
+			unplaced_ns = op->response_ns;
+		r->waiting[kept++] = r->waiting[i];
+	}
+	r->waiting_count = kept;
+}
+
+/* Reads answered before the next operation was asked may not stand above it: those
+ * that have no place by now have none. */
+static void
+reads_expire(struct replay *r, uint64_t asked_ns)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < r->waiting_count; i++) {
+		if (r->history->ops[r->waiting[i]].response_ns < asked_ns)
+			r->report->unplaced++;
+		else
+			r->waiting[kept++] = r->waiting[i];
+	}
+	r->waiting_count = kept;
+}
+
+/* ---- Faults ------------------------------------------------------------- */
 
 static void
 fault_found(struct replay *r, enum witness_fault fault, uint32_t a, uint32_t b)
@@ -246,7 +334,8 @@ keys_ranked(struct replay *r)
 	return 0;
 }
 
-/* Orders the operations by position; notes those without one. */
+/* Orders the operations by position, and apart the reads that were answered without
+ * one; notes what else has none. */
 static int
 ops_ordered(struct replay *r)
 {
@@ -260,10 +349,26 @@ ops_ordered(struct replay *r)
 		} else if (!history_is_read(op)) {
 			r->keys[r->rank_of[op->key]].open = true;
 			r->any_open = true;
+			r->report->unplaced += answered;
+		} else if (answered) {
+			r->reads[r->reads_count++] =
+			    (struct history_rank){.by = op->invoke_ns, .index = (uint32_t)i};
 		}
-		r->report->unplaced += op->seq == 0 && answered;
 	}
-	return history_sort(r->order, r->order_count);
+	int error = history_sort(r->order, r->order_count);
+	return error != 0 ? error : history_sort(r->reads, r->reads_count);
+}
+
+/* A slot's reads were asked before, or when, anything above it was answered. */
+static void
+answers_set(struct replay *r)
+{
+	uint64_t first_ns = HISTORY_PENDING;
+	r->answers[r->order_count] = first_ns;
+	for (size_t i = r->order_count; i-- > 0; r->answers[i] = first_ns) {
+		uint64_t answer_ns = r->history->ops[r->order[i].index].response_ns;
+		first_ns = answer_ns < first_ns ? answer_ns : first_ns;
+	}
 }
 
 static int
@@ -274,10 +379,18 @@ replay_init(struct replay *r, const struct history *h)
 	r->rank_of = calloc(h->keys_count + 1, sizeof(*r->rank_of));
 	r->key_of = calloc(h->keys_count + 1, sizeof(*r->key_of));
 	r->present = calloc(h->keys_count / 64 + 1, sizeof(*r->present));
-	if (!r->order || !r->keys || !r->rank_of || !r->key_of || !r->present)
+	r->reads = calloc(h->ops_count + 1, sizeof(*r->reads));
+	r->waiting = calloc(h->ops_count + 1, sizeof(*r->waiting));
+	r->answers = calloc(h->ops_count + 1, sizeof(*r->answers));
+	if (!r->order || !r->keys || !r->rank_of || !r->key_of || !r->present || !r->reads ||
+	    !r->waiting || !r->answers)
 		return -ENOMEM;
 	int error = keys_ranked(r);
-	return error != 0 ? error : ops_ordered(r);
+	if (error == 0)
+		error = ops_ordered(r);
+	if (error == 0)
+		answers_set(r);
+	return error;
 }
 
 static void
@@ -288,6 +401,9 @@ replay_free(struct replay *r)
 	free(r->rank_of);
 	free(r->key_of);
 	free(r->present);
+	free(r->reads);
+	free(r->waiting);
+	free(r->answers);
 }
 
 /* ---- Printing ----------------------------------------------------------- */

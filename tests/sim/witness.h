@@ -9,6 +9,12 @@
  * A pass proves that the history is linearizable; a refusal proves that the
  * service answered against its own order, even where another order would do.
  *
+ * Reads that were answered beside the order have no position. They are judged too:
+ * the sweep finds a place between the others for all of them, which proves the
+ * history linearizable, or there is none in this order. Then they are `unplaced` and
+ * nothing is known, for another order of the others, where they were concurrent,
+ * might do.
+ *
  * Pending operations: with a position they took effect there, without they may
  * have taken effect anywhere or not at all. An answer that differs on a key
  * with such an operation proves nothing: it is counted as `unjudged`, and the
@@ -44,7 +50,8 @@ struct witness_report {
 	uint32_t second;	       /* equal to first for a wrong result */
 	struct history_value expected; /* wrong result: value of the key, or rows */
 	uint64_t replayed;	       /* operations with a position */
-	uint64_t unplaced;	       /* answered operations without a position */
+	uint64_t placed;	       /* reads without a position that found one */
+	uint64_t unplaced;	       /* answered operations that have, or found, none */
 	uint64_t unjudged;	       /* answers that nothing is known about */
 };
 

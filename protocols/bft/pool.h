@@ -2,11 +2,11 @@
 /*
  * Requests that a replica knows and that are not executed yet, in the order in
  * which they came: at most one a client slot, in cells of fixed size. The
- * primary takes from it what no batch holds yet; a backup's timer is for the
+ * leader takes from it what no batch holds yet; the others' timer is for the
  * oldest. Owned by one machine.
  */
-#ifndef OSKR_PROTOCOLS_PBFT_POOL_H
-#define OSKR_PROTOCOLS_PBFT_POOL_H
+#ifndef OSKR_PROTOCOLS_BFT_POOL_H
+#define OSKR_PROTOCOLS_BFT_POOL_H
 
 #include <string.h>
 
@@ -20,7 +20,7 @@ struct pool_cell {
 	uint32_t next; /* 1 + cell behind it; 0: none. Of a free cell: the next free one */
 	uint32_t previous;
 	uint32_t size; /* bytes of the request, as in a batch; 0: the cell is free */
-	bool ordered;  /* some batch of this view holds it */
+	bool ordered;  /* some batch under way holds it */
 };
 
 struct pool {
@@ -134,7 +134,7 @@ pool_next(struct pool *p)
 	return p->unordered_first;
 }
 
-/* A new view: no batch of it holds anything yet. */
+/* What was under way may be given up: no batch holds anything until pool_order() says so. */
 static inline void
 pool_requeue(struct pool *p)
 {

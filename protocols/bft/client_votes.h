@@ -8,13 +8,11 @@
  * always suffice. Nearly always there is one, which lies beside the slot; the
  * others' memory stays untouched. Pure; owned by one client.
  */
-#ifndef OSKR_PROTOCOLS_PBFT_CLIENT_VOTES_H
-#define OSKR_PROTOCOLS_PBFT_CLIENT_VOTES_H
-
-#include <string.h>
+#ifndef OSKR_PROTOCOLS_BFT_CLIENT_VOTES_H
+#define OSKR_PROTOCOLS_BFT_CLIENT_VOTES_H
 
 #include "engine/quorum.h"
-#include "protocols/pbft/pbft.h"
+#include "protocols/bft/bft.h"
 
 /* Set in the rank of a final vote; bit 0: the result is lost. Else it is 2 * view. */
 #define RANK_FINAL (1ull << 63)
@@ -48,14 +46,6 @@ struct threshold {
 };
 
 enum votes_verdict { VOTES_TAKEN, VOTES_REPEATED, VOTES_CONFLICTING };
-
-static const uint8_t digest_empty32[32];
-
-static inline bool
-digest_is_empty(const uint8_t *digest32)
-{
-	return memcmp(digest32, digest_empty32, sizeof(digest_empty32)) == 0;
-}
 
 /* Record i of those in use. */
 static inline struct tally *

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See process.h. */
+#include "lcore/process.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "crypto/keys.h"
+#include "lcore/buffer.h"
+
+enum {
+	TX_BUFFERS = 2048,     /* a queue's: in the device's ring, and on their way there */
+	STARTED_SHIFT = 12,    /* a slot asks less than 4096 times a microsecond */
+	MEMORY_SPARE_MIB = 96, /* of EAL's: the driver, endpoint, rings, what alignment wastes */
+};
+
+/* Where replicas are, and that client nodes are not known yet. */
+static void
+addresses_make(const struct process_config *config, const struct frame_address *self,
+    struct frame_address *addresses)
+{
+	const struct process_keys *keys = config->keys;
+	memset(addresses, 0, LIMIT_NODES * sizeof(*addresses));
+	for (uint32_t i = 0; i < keys->replicas_count; i++) {
+		const struct cluster_address *from = &config->program->file.replicas[i];
+		addresses[i] = (struct frame_address){.port = from->port, .ip = from->ip};
+		memcpy(addresses[i].mac.addr_bytes, from->mac, RTE_ETHER_ADDR_LEN);
+	}
+	addresses[keys->self] = *self;
+}
+
+static bool
+is_client(const struct process_config *config)
+{
+	return config->keys->self >= config->keys->replicas_count;
+}
+
+/* A replica has the address that the file gives; a client node that of its device. */
+static bool
+device_start(struct process *p, const struct process_config *config, char *error)
+{
+	const struct options *o = &p->options;
+	const struct program_state *program = config->program;
+	struct rte_ether_addr mac;
+	struct device_config device = {
+	    .port = o->port,
+	    .queues_count = o->queues,
+	    .mtu = o->mtu,
+	    .group = program->file.has_multicast && !is_client(config),
+	};
+	if (o->queues > program->lcores.count) {
+		snprintf(error, PROGRAM_ERROR_SIZE,
+		    "--queues %u need as many lcores, there are %u: give EAL more with -l",
+		    o->queues, program->lcores.count);
+		return false;
+	}
+	if (!is_client(config)) {
+		const struct cluster_address *own = &program->file.replicas[config->keys->self];
+		memcpy(mac.addr_bytes, own->mac, sizeof(mac.addr_bytes));
+		device.mac = &mac;
+		p->self = (struct frame_address){mac, own->port, own->ip};
+	}
+	p->device = device_open(&device, error);
+	if (p->device == NULL)
+		return false;
+	if (is_client(config)) {
+		p->self.mac = device_mac(p->device);
+		const uint8_t *tail = p->self.mac.addr_bytes + 3;
+		p->self.ip = o->ip != 0 ? o->ip : RTE_IPV4(10, tail[0], tail[1], tail[2]);
+		p->self.port = CLUSTER_PORT;
+	}
+	return true;
+}
+
+static bool
+steer_start(struct process *p, const struct process_config *config, char *error)
+{
+	struct port_queue queues[LIMIT_QUEUES];
+	p->queues_count = p->options.queues;
+	for (uint32_t i = 0; i < p->queues_count; i++)
+		queues[i] = device_queue(p->device, i);
+	const struct steer_config steer = {
+	    .queues_count = p->queues_count,
+	    .queues = queues,
+	    .pool = p->cluster.pool,
+	    .self = p->self,
+	    .cluster = config->keys->cluster,
+	    .replica = config->keys->self,
+	};
+	p->steer = steer_open(&steer);
+	if (p->steer != NULL)
+		return true;
+	snprintf(error, PROGRAM_ERROR_SIZE,
+	    "EAL has too little memory for hand-over rings: give "
+	    "it more with -m");
+	return false;
+}
+
+/* ---- Sizes ------------------------------------------------------------------------ */
+
+/* The workload of a client node; a replica opens a small one of the same kind for its sizes. */
+static struct workload *
+workload_start(const struct process *p, const struct process_config *config, char *error)
+{
+	const struct options *o = &p->options;
+	struct workload_config workload = plan_workload(o, 0, 1);
+	if (is_client(config)) {
+		workload.slot_first = (uint16_t)(o->slots * o->index);
+		workload.node_index = (uint16_t)o->index;
+		workload.nodes_count = config->keys->clients_count;
+	} else {
+		workload.slots_count = 1;
+		workload.records_count = 1;
+	}
+	return workload_open(&workload, error);
+}
+
+static void
+plan_start(struct process *p, const struct process_config *config, const struct workload *workload)
+{
+	struct cluster *c = &p->cluster;
+	struct plan_input input = {
+	    .options = &p->options,
+	    .protocol = config->program->protocol,
+	    .protocol_index = config->program->protocol_index,
+	    .client_nodes_count = config->keys->clients_count,
+	    .op_size_max = workload_op_size_max(workload),
+	    .result_size_max = workload_result_size_max(workload),
+	    .cluster = config->keys->cluster,
+	    .slots_total = p->options.slots * config->keys->clients_count,
+	    .slots_stride = p->options.slots,
+	    .timestamp_first = config->started_us << STARTED_SHIFT,
+	};
+	plan_make(&c->plan, &input);
+	const struct protocol_config *protocol = &c->plan.protocol;
+	p->terms = (struct enrol_terms){
+	    .slots = p->options.slots,
+	    .request_size_max = input.op_size_max,
+	    .reply_size_max = input.result_size_max,
+	    .batch = p->options.batch,
+	    .client_nodes = config->keys->clients_count,
+	    .instances = protocol->instances_count,
+	    .protocol = protocol->protocol,
+	    .request_proof = protocol->request_proof,
+	    .reply_proof = protocol->reply_proof,
+	    .flags = (uint8_t)((protocol->tentative ? ENROL_TENTATIVE : 0) |
+			       (protocol->reads ? ENROL_READS : 0) |
+			       (protocol->batch_adaptive ? ENROL_ADAPTIVE : 0)),
+	};
+}
+
+static uint32_t
+pool_count(const struct process *p)
+{
+	return cluster_buffers_count(&p->cluster, true) + p->options.queues * TX_BUFFERS;
+}
+
+uint32_t
+process_memory_mib(const struct options *options)
+{
+	struct process p = {
+	    .options = *options,
+	    .cluster =
+		{
+		    .options = &p.options,
+		    .nodes_count = 1,
+		    .lcores_count = options->queues,
+		    .replicas_count = (uint16_t)options->replicas,
+		},
+	};
+	/* A replica's slots are not known before its keys are: each may be in flight. */
+	p.options.clients = options->slots;
+	uint64_t size = buffer_pool_memory(pool_count(&p), plan_envelope_size(options));
+	return (uint32_t)(size >> 20) + device_memory_mib(options->queues, options->mtu) +
+	       MEMORY_SPARE_MIB;
+}
+
+static void
+memory_start(struct process *p, const struct process_config *config, struct workload *workload)
+{
+	struct cluster *c = &p->cluster;
+	memory_plan_add(
+	    &c->memory, (struct memory_term){"packet buffers",
+			    "envelopes of the node, two for each client, the port's", c->pool_count,
+			    buffer_pool_memory(1, c->plan.envelope_size)});
+	memory_plan_add(&c->memory,
+	    (struct memory_term){"receive buffers", "the port's descriptors, bursts, hand-over", 1,
+		(uint64_t)device_memory_mib(p->options.queues, p->options.mtu) << 20});
+	if (!is_client(config)) {
+		struct replica_config replica = {
+		    .shard = plan_shard(&c->plan, config->program->protocol, 1),
+		    .executor = c->plan.executor,
+		};
+		memory_plan_add(
+		    &c->memory, (struct memory_term){"replica",
+				    "log and window, sessions, application, large messages", 1,
+				    replica_memory(&replica)});
+		return;
+	}
+	struct protocol_config protocol = c->plan.protocol;
+	protocol.slots_count = p->options.clients;
+	struct client_config client = {
+	    .shard = plan_shard(&c->plan, config->program->protocol, 0),
+	    .workload = workload,
+	};
+	client.shard.protocol = &protocol;
+	memory_plan_add(
+	    &c->memory, (struct memory_term){"client node",
+			    "its slots, their operations, its workload, large messages", 1,
+			    client_memory(&client) + workload_memory_size(workload)});
+}
+
+/* ---- The node ---------------------------------------------------------------------- */
+
+static bool
+pool_start(struct process *p, char *error)
+{
+	struct cluster *c = &p->cluster;
+	c->pool_count = pool_count(p);
+	c->pool = buffer_pool_create("oskr", c->pool_count, c->plan.envelope_size);
+	if (c->pool != NULL)
+		return true;
+	snprintf(error, PROGRAM_ERROR_SIZE,
+	    "EAL has too little memory: packets need %u MiB; give EAL more with -m",
+	    process_memory_mib(&p->options));
+	return false;
+}
+
+static void
+neighbour_start(struct process *p, const struct process_config *config)
+{
+	char text[NEIGHBOUR_TEXT_SIZE];
+	const struct options *o = &p->options;
+	snprintf(text, sizeof(text), "oskr %s %u %s\n", is_client(config) ? "client" : "replica",
+	    o->index, o->mode->name);
+	const struct neighbour_config neighbour = {
+	    .queue = device_queue(p->device, 0),
+	    .pool = p->cluster.pool,
+	    .data_max = p->cluster.plan.envelope_size + sizeof(struct rte_udp_hdr),
+	    .self = p->self,
+	    .text = text,
+	};
+	neighbour_init(&p->neighbour, &neighbour);
+	p->enrolment.neighbour = &p->neighbour;
+}
+
+static bool
+enrolment_start(struct process *p, const struct process_config *config, char *error)
+{
+	struct enrolment *e = &p->enrolment;
+	const struct node *node = &p->cluster.nodes[0];
+	struct enrol_config enrol = {
+	    .ops = &crypto_real,
+	    .crypto = node->crypto,
+	    .cluster = config->keys->cluster,
+	    .replicas_count = config->keys->replicas_count,
+	    .self = (uint16_t)p->options.index,
+	    .started = config->started_us << STARTED_SHIFT,
+	    .terms = p->terms,
+	    .address = {.ip = p->self.ip, .port = p->self.port},
+	};
+	memcpy(enrol.address.mac, p->self.mac.addr_bytes, sizeof(enrol.address.mac));
+	e->replicas_count = config->keys->replicas_count;
+	e->faults = (uint16_t)p->options.faults;
+	if (is_client(config))
+		e->guest = enrol_guest_open(&enrol);
+	else
+		e->host = enrol_host_open(&enrol);
+	if (e->guest != NULL || e->host != NULL)
+		return true;
+	snprintf(error, PROGRAM_ERROR_SIZE, "not enough memory");
+	return false;
+}
+
+static bool
+node_start(
+    struct process *p, const struct process_config *config, struct workload *workload, char *error)
+{
+	struct cluster *c = &p->cluster;
+	const struct process_keys *keys = config->keys;
+	struct frame_address addresses[LIMIT_NODES];
+	struct frame_address group = {.port = CLUSTER_PORT};
+	const struct cluster_file *file = &config->program->file;
+	addresses_make(config, &p->self, addresses);
+	memcpy(group.mac.addr_bytes, file->multicast.mac, sizeof(group.mac.addr_bytes));
+	group.ip = file->multicast.ip;
+	struct crypto_config crypto = {
+	    .cluster = keys->cluster,
+	    .replicas_count = keys->replicas_count,
+	    .clients_count = keys->clients_count,
+	    .self = keys->self,
+	    .slots_count = c->plan.slots_total,
+	    .slot_clients = c->slot_clients,
+	    .public_keys = keys->public_keys,
+	};
+	memcpy(crypto.secret, keys->own.secret, sizeof(crypto.secret));
+	struct endpoint_config endpoint = {
+	    .queue = steer_queue(p->steer),
+	    .pool = c->pool,
+	    .envelope_size = c->plan.envelope_size,
+	    .replicas_count = keys->replicas_count,
+	    .clients_count = keys->clients_count,
+	    .self = keys->self,
+	    .slots_count = c->plan.slots_total,
+	    .slot_clients = c->slot_clients,
+	    .addresses = addresses,
+	    .clients_unknown = ~0ull,
+	    .group = file->has_multicast && keys->replicas_count > 1 ? &group : NULL,
+	    .queues_count = (uint16_t)p->options.queues,
+	    .neighbour = &p->neighbour,
+	};
+	struct node_config node = {
+	    .plan = &c->plan,
+	    .options = &p->options,
+	    .protocol = config->program->protocol,
+	    .crypto = &crypto,
+	    .endpoint = &endpoint,
+	    .notes = {.clock = config->clock,
+		.begin_ns = &c->control.first_ns,
+		.log_type = notes_log_type()},
+	    .restarted = config->restarted,
+	    .enrolment = &p->enrolment,
+	    .workload = workload,
+	};
+	/* Ids of large messages must not be a former life's. */
+	bool drawn = getrandom(&node.id_seed, sizeof(node.id_seed), 0) == sizeof(node.id_seed);
+	if (!drawn)
+		snprintf(error, PROGRAM_ERROR_SIZE, "the system gives no random bytes");
+	bool opened = node_open(&c->nodes[0], &node, error) && drawn;
+	crypto_erase(&crypto, sizeof(crypto));
+	return opened && enrolment_start(p, config, error);
+}
+
+/* ---- All of it ------------------------------------------------------------------------ */
+
+static void
+control_start(struct process *p, const struct process_config *config)
+{
+	struct cluster *c = &p->cluster;
+	const struct options *o = &p->options;
+	struct control_config control = {
+	    .nodes = c->nodes,
+	    .nodes_count = c->nodes_count,
+	    .loops = c->loops,
+	    .loops_count = c->lcores_count,
+	    .warm_ns = o->warm_ns,
+	    .measure_ns = o->seconds_ns,
+	    .drain_ns = CONTROL_DRAIN_NS + o->retry_ns + 4 * o->view_timeout_ns,
+	    .pool = c->pool,
+	    .load = o->app == APP_KV,
+	    .quiet = o->quiet,
+	    .serve = !is_client(config),
+	    .enrolment = is_client(config) ? &p->enrolment : NULL,
+	    .wait_ns = o->wait_ns,
+	    .clock = config->clock,
+	    .stop = &c->stop,
+	};
+	control_init(&c->control, &control);
+	loop_add(&c->loops[0], node_poll, &c->nodes[0]);
+	loop_add(&c->loops[0], control_poll, &c->control);
+	loop_add(&c->loops[0], device_look, p->device);
+	for (uint32_t i = 1; i < p->queues_count; i++)
+		loop_add(&c->loops[i], steer_task, steer_end(p->steer, i));
+}
+
+static bool
+parts_start(
+    struct process *p, const struct process_config *config, struct workload *workload, char *error)
+{
+	struct cluster *c = &p->cluster;
+	struct cluster_config parts = {
+	    .clock = config->clock, .idle = program_idle(config->program)};
+	c->process = p;
+	c->lcores = &config->program->lcores;
+	c->lcores_count = p->options.queues;
+	c->nodes_count = 1;
+	c->replicas_count = config->keys->replicas_count;
+	c->clients_count = config->keys->clients_count;
+	c->observed = UINT32_MAX;
+	if (!is_client(config))
+		p->options.clients = p->options.slots * config->keys->clients_count;
+	plan_start(p, config, workload);
+	if (!cluster_parts_open(c, &parts, c->plan.slots_total)) {
+		snprintf(error, PROGRAM_ERROR_SIZE, "not enough memory");
+		return false;
+	}
+	for (uint32_t i = 0; i < c->plan.slots_total; i++)
+		c->slot_clients[i] = (uint16_t)(i / p->options.slots);
+	return true;
+}
+
+static bool
+slots_fit(const struct process_config *config, char *error)
+{
+	const struct options *o = &config->program->options;
+	uint32_t nodes = config->keys->clients_count;
+	if (o->slots * nodes <= LIMIT_CLIENTS)
+		return true;
+	snprintf(error, PROGRAM_ERROR_SIZE,
+	    "--slots %u for each of %u client nodes are more than %d: give fewer", o->slots, nodes,
+	    LIMIT_CLIENTS);
+	return false;
+}
+
+bool
+process_open(struct process *p, const struct process_config *config, char *error)
+{
+	*p = (struct process){.options = config->program->options};
+	p->cluster.options = &p->options;
+	if (!slots_fit(config, error))
+		return false;
+	struct workload *workload = workload_start(p, config, error);
+	if (workload == NULL)
+		return false;
+	bool opened = parts_start(p, config, workload, error) && device_start(p, config, error) &&
+		      pool_start(p, error) && steer_start(p, config, error);
+	if (opened) {
+		neighbour_start(p, config);
+		memory_start(p, config, workload);
+	}
+	struct workload *own = opened && is_client(config) ? workload : NULL;
+	opened = opened && node_start(p, config, own, error);
+	/* From now on it is the node's, or nobody's. */
+	if (own == NULL)
+		workload_close(workload);
+	if (opened)
+		control_start(p, config);
+	return opened;
+}
+
+uint32_t
+process_close(struct process *p)
+{
+	struct cluster *c = &p->cluster;
+	cluster_close(c);
+	enrol_host_close(p->enrolment.host);
+	enrol_guest_close(p->enrolment.guest);
+	steer_close(p->steer);
+	device_close(p->device);
+	/* The driver has given back what it was sending. */
+	return c->pool == NULL ? 0 : cluster_buffers_missing(c);
+}

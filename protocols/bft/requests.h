@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests and clients, as a replica sees them before execution: which requests
+ * are let in, which wait and since when, which go into a batch, whether those of
+ * another's batch are authentic here, and which clients have to sign because
+ * their MACs hold at some replicas only (Aardvark, NSDI'09). The phases by which
+ * a batch is agreed on are the protocol's.
+ *
+ * A request comes by requests_take() and waits in the pool until it is executed:
+ * until replies_send() (replies.h) has seen its result. Owned by the replica's
+ * machine; requests_init() divides memory of that machine.
+ */
+#ifndef OSKR_PROTOCOLS_BFT_REQUESTS_H
+#define OSKR_PROTOCOLS_BFT_REQUESTS_H
+
+#include "protocols/bft/member.h"
+#include "protocols/bft/pool.h"
+
+enum {
+	REQUESTS_COMPLAINTS_MAX = 4, /* sent in one step, of one batch */
+	REQUESTS_RECALLS_MAX = 4,    /* delivered in one step of requests_recheck() */
+};
+
+/* A client slot. One cache line. */
+struct client_state {
+	uint64_t executed;   /* highest timestamp known to be executed */
+	uint64_t whole;	     /* timestamp of which the whole result was asked for */
+	uint64_t complaints; /* replicas to whom its MACs are bad, mask */
+	uint64_t batch_mark; /* the batch in which it was last met */
+	uint64_t marked;     /* highest timestamp in a batch of requests_mark(), ... */
+	uint32_t marked_in;  /* ... if that was since the last requests_requeue(): `round` */
+	uint32_t cell;	     /* 1 + its pending request's; 0: none */
+	bool must_sign;
+	uint8_t reserved[15];
+};
+static_assert(sizeof(struct client_state) == 64, "one cache line");
+
+struct requests {
+	const struct member *me;
+	struct pool pool;
+	struct client_state *clients; /* of all slots of the cluster */
+	uint64_t head_ns;	      /* when the oldest pending request became that */
+	uint64_t batch_mark;
+	uint32_t round;	  /* how often all requests became free for a batch again */
+	uint32_t recheck; /* 1 + next pool cell to be looked up after a transfer; 0: none */
+	bool moved_once;  /* requests may have been executed without our knowing when */
+	/* Figures. */
+	uint64_t batches;     /* written */
+	uint64_t batched;     /* requests in them */
+	uint64_t macs_failed; /* requests in others' batches that are not authentic here */
+	uint64_t pool_full;   /* requests without a place */
+};
+
+/* Bytes at `memory` of requests_init(), a multiple of 64. */
+size_t requests_size(const struct protocol_config *config);
+
+/* `memory` is zeroed, aligned to 64, and stays with *q; so does `me`. */
+void requests_init(struct requests *q, const struct member *me, void *memory);
+
+/* ---- from clients, and relayed ------------------------------------------------ */
+
+/* A REQUEST or a BFT_READ. Pure, by what stays true: see machine.screen. */
+enum verdict requests_screen(
+    const struct requests *q, const struct message *m, struct claims *claims);
+
+/*
+ * An authentic REQUEST: kept, recalled or dropped. `orderer` is who proposes it
+ * now, as a mask of one: others relay it there; one that is the orderer itself
+ * keeps it; 0: nobody is. "If the replica is not the primary, it relays the
+ * request to the primary" (OSDI'99, 4.1). At most one send and one recall.
+ */
+void requests_take(
+    struct requests *q, const struct message *m, uint64_t orderer, struct outbox *out);
+
+/* The client's request that waits, or NULL. */
+static inline const struct message_header *
+requests_pending(const struct requests *q, uint16_t client)
+{
+	uint32_t cell = q->clients[client].cell;
+	return cell != 0 ? pool_request(&q->pool, cell - 1) : NULL;
+}
+
+/* ---- clients whose MACs hold at some replicas only ------------------------------ */
+
+enum verdict requests_screen_complaint(
+    const struct requests *q, const struct message *m, struct claims *claims);
+
+/* f + 1 complaints: the client has to sign from now on, and is told so. At most one send. */
+void requests_on_complaint(struct requests *q, const struct message *m, struct outbox *out);
+
+/*
+ * The client has to sign from now on and is told so, once; what it sent without a
+ * signature waits no longer. At most one send.
+ */
+void requests_demand_signature(struct requests *q, uint16_t client, struct outbox *out);
+
+/* ---- the own batches ------------------------------------------------------------ */
+
+/* Are there enough requests for a batch that has no room for more? */
+static inline bool
+requests_are_plenty(const struct requests *q)
+{
+	return q->pool.unordered >= q->me->config.batch_count_max ||
+	       q->pool.unordered_size >= q->me->config.batch_size_max;
+}
+
+/* When the oldest request that no batch holds came; TIME_NEVER: there is none. */
+uint64_t requests_oldest_ns(const struct requests *q);
+
+/* How many of the oldest requests that no batch holds make a batch, and their bytes. */
+uint32_t requests_measure(struct requests *q, uint32_t *size);
+
+/* Writes those `count`, as measured, to `body`. They count as held by a batch from here on. */
+void requests_write(struct requests *q, uint8_t *body, uint32_t count);
+
+/*
+ * Batches under way may be given up (a new view, another branch): all requests
+ * that wait are free for a batch again. requests_mark() those of the batches that
+ * are still to be executed; it asks nothing of the bytes (screened before). One
+ * that comes here only after its batch was marked counts as held by it, too.
+ */
+static inline void
+requests_requeue(struct requests *q)
+{
+	pool_requeue(&q->pool);
+	q->round++;
+}
+
+void requests_mark(struct requests *q, const uint8_t *batch, uint32_t size);
+
+/* ---- others' batches -------------------------------------------------------------- */
+
+/* A batch, and whether the claims about its requests hold: those that screening added. */
+struct request_batch {
+	const uint8_t *data;
+	uint32_t size;	   /* bytes */
+	const bool *holds; /* event.holds, from the first claim about a request on */
+};
+
+/*
+ * Is the batch well formed, no more than batch_count_max requests, each of which
+ * might be let in here? (Else VERDICT_DROP.) Adds claims that each is authentic, as
+ * optional ones: at most two a request. `claims` NULL: only the form is looked at.
+ */
+enum verdict requests_screen_batch(
+    const struct requests *q, const uint8_t *batch, uint32_t size, struct claims *claims);
+
+/* One batch orders a client once: a correct leader knows one request of each. */
+bool requests_are_simple(struct requests *q, const uint8_t *batch, uint32_t size);
+
+/*
+ * Are the requests of another's batch authentic to this replica, each by its own
+ * proof or because its client sent it here directly? Of those that are not the
+ * others hear: at most REQUESTS_COMPLAINTS_MAX sends, and as many to clients.
+ */
+bool requests_hold(struct requests *q, const struct request_batch *batch, struct outbox *out);
+
+/* ---- after execution ------------------------------------------------------------- */
+
+/* The client's request has been executed: nobody waits for it any more. */
+static inline void
+requests_executed(struct requests *q, uint16_t client, uint64_t timestamp)
+{
+	struct client_state *c = &q->clients[client];
+	if (timestamp > c->executed)
+		c->executed = timestamp;
+	if (c->cell == 0 || pool_request(&q->pool, c->cell - 1)->seq > timestamp)
+		return;
+	bool oldest = q->pool.first == c->cell;
+	pool_remove(&q->pool, c->cell - 1);
+	c->cell = 0;
+	/* "stops the timer when it is no longer waiting to execute the request, but restarts
+	   it if at that point it is waiting to execute some other request" (OSDI'99, 4.4) */
+	if (oldest)
+		q->head_ns = q->me->now_ns;
+}
+
+/* An executed batch is undone: its requests may come again, and wait again. */
+void requests_undone(struct requests *q, const uint8_t *batch, uint32_t size);
+
+/* The state was moved: some of what waits may have been executed meanwhile. */
+static inline void
+requests_moved(struct requests *q)
+{
+	q->moved_once = true;
+	q->recheck = q->pool.count > 0 ? 1 : 0;
+}
+
+/*
+ * While `recheck` is not 0: looks up what waits in the reply cache, at most
+ * REQUESTS_RECALLS_MAX deliveries a call. What has been executed comes back as
+ * EVENT_EXECUTED with seq 0.
+ */
+void requests_recheck(struct requests *q, struct outbox *out);
+
+/* Every invariant, for machine.audit. */
+void requests_audit(const struct requests *q);
+
+#endif

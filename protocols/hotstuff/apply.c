@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From committed blocks to replies: a block's height is its sequence number. See
+ * replica.h. One core.
+ */
+#include "protocols/hotstuff/replica.h"
+
+bool
+apply_ready(const struct hotstuff *r)
+{
+	return !r->checkpoints.moving && !r->broken && r->delivered < r->committed &&
+	       r->delivered - r->executed < r->me.config.window &&
+	       chain_at(r, r->delivered + 1) != NULL;
+}
+
+/* A few a step; what is left is due at the burst's end. */
+void
+apply_deliver(struct hotstuff *r, struct outbox *out)
+{
+	for (uint32_t i = 0; i < HOTSTUFF_DELIVER_MAX && apply_ready(r); i++) {
+		const struct block *b = chain_at(r, r->delivered + 1);
+		struct delivery *d = outbox_deliver(out);
+		d->seq = b->height;
+		d->batch = b->batch_size > 0 ? tree_batch(&r->tree, b) : NULL;
+		d->batch_size = b->batch_size;
+		d->checkpoint = b->height % r->interval == 0;
+		r->delivered++;
+	}
+}
+
+/* One interval behind the stable checkpoint is kept, for those who are a little late. */
+void
+apply_prune(struct hotstuff *r)
+{
+	uint64_t stable = r->checkpoints.stable;
+	check(stable <= r->executed);
+	complain_forget(r);
+	if (stable > r->interval)
+		tree_prune(&r->tree, stable - r->interval);
+}
+
+void
+apply_on_executed(struct hotstuff *r, const struct executed *e, struct outbox *out)
+{
+	replies_send(&r->requests, e, false, out);
+	if (e->seq == 0 || !e->last)
+		return;
+	check(e->seq == r->executed + 1);
+	r->executed = e->seq;
+	if (e->state_digest32 == NULL)
+		return;
+	struct checkpoint taken = {.seq = e->seq};
+	struct reach reach = reach_of(r);
+	memcpy(taken.digest32, e->state_digest32, sizeof(taken.digest32));
+	if (checkpoints_taken(&r->checkpoints, &taken, &reach, out))
+		apply_prune(r);
+}
+
+/* What is executed is always committed. */
+void
+apply_on_read(struct hotstuff *r, const struct message *m, struct outbox *out)
+{
+	if (!r->checkpoints.moving && !r->broken)
+		replies_read(m, out);
+}
+
+void
+apply_on_state(struct hotstuff *r, const struct moved *moved, struct outbox *out)
+{
+	checkpoints_on_state(&r->checkpoints, moved);
+	r->executed = moved->seq;
+	r->delivered = moved->seq;
+	chain_restart(r, moved->seq, out);
+	requests_moved(&r->requests);
+	struct reach reach = reach_of(r);
+	bool advanced = checkpoints_vote(&r->checkpoints, &reach, out);
+	advanced |= checkpoints_settle(&r->checkpoints, &reach, out);
+	if (advanced)
+		apply_prune(r);
+	if (!moved->done)
+		checkpoints_catch_up(&r->checkpoints, &reach, out);
+}

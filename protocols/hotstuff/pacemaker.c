@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Views and their timers (PODC'19, section 4.4 and figure 6, as DiemBFT and
+ * Jolteon made it: views move by certificates alone). A view ends by a QC or by
+ * a TC. A replica that has work to wait for gives a view up when its time is
+ * over: it tells everybody, with proof that it was in that view, and votes in it
+ * no more. f + 1 such TIMEOUTs take others along; q are a TC, with which all go
+ * on, and laggards jump.
+ *
+ * How long a view may take doubles only after more than f views in a row have
+ * failed: f may be those of faulty leaders, and mean nothing; one more, and the
+ * network is slower than was thought. It is given up again step by step, as
+ * blocks are committed. See replica.h. One core.
+ */
+#include "protocols/hotstuff/replica.h"
+
+/* A TIMEOUT's body, read. */
+struct words {
+	struct timeout_head head;
+	struct qc high;
+	struct tc tc; /* where head.has_tc */
+};
+
+/* ---- views ---------------------------------------------------------------------- */
+
+static uint64_t
+patience(const struct hotstuff *r)
+{
+	return r->me.config.view_timeout_ns << r->backoff;
+}
+
+/*
+ * The view that was given up got its QC all the same, of votes that TIMEOUTs told:
+ * it was not its leader that failed but the next one, to whom the votes went. That
+ * one has had most of its time already.
+ */
+static uint64_t
+time_had(const struct hotstuff *r, uint64_t view)
+{
+	bool next = view == r->view + 1 && r->given_up == r->view && r->high.head.view == r->view;
+	uint64_t had = next ? patience(r) - patience(r) / 4 : 0;
+	return had < r->me.now_ns ? had : r->me.now_ns;
+}
+
+/* Whose last view failed may be silent: see propose.c for what follows from that. */
+static void
+suspect(struct hotstuff *r, uint64_t view)
+{
+	if (r->high.head.view < view)
+		r->suspects |= replica_bit(leader_of(r, view));
+}
+
+void
+pacemaker_enter(struct hotstuff *r, bool failed, struct outbox *out)
+{
+	const struct protocol_config *config = &r->me.config;
+	uint64_t tenure = hotstuff_tenure(config);
+	uint64_t view = r->high.head.view + 1;
+	(void)out;
+	if (r->tc.head.view != 0 && hotstuff_view_after(config, r->tc.head.view) > view)
+		view = hotstuff_view_after(config, r->tc.head.view);
+	if (view <= r->view)
+		return;
+	/* The own proposal did not even come back here. */
+	if (r->proposed == r->view && r->candidate != r->view)
+		chain_remark(r);
+	if (view / tenure != r->view / tenure)
+		r->tenure_ns = r->me.now_ns;
+	r->timer_ns = r->me.now_ns - time_had(r, view);
+	r->view = view;
+	r->stuck_ticks = 0;
+	if (failed && ++r->failures > config->faults) {
+		r->backoff += r->backoff < HOTSTUFF_BACKOFF_MAX;
+		r->calm = 0;
+	}
+	chain_prepare(r);
+}
+
+void
+pacemaker_on_commit(struct hotstuff *r)
+{
+	r->failures = 0;
+	if (r->backoff > 0 && ++r->calm % HOTSTUFF_BACKOFF_COMMITS == 0)
+		r->backoff--;
+}
+
+void
+pacemaker_on_tc(struct hotstuff *r, const struct tc *tc, struct outbox *out)
+{
+	if (tc->head.view <= r->tc.head.view)
+		return;
+	tc_keep(&r->tc, tc);
+	suspect(r, tc->head.view);
+	complain_on_failure(r);
+	pacemaker_enter(r, true, out);
+}
+
+/* ---- timers ----------------------------------------------------------------------- */
+
+bool
+pacemaker_waits(const struct hotstuff *r)
+{
+	if (r->silent || r->broken || r->checkpoints.moving)
+		return false;
+	return r->requests.pool.count > 0 || r->filled > 0 || r->frontier > r->delivered;
+}
+
+void
+pacemaker_watch(struct hotstuff *r)
+{
+	bool waits = pacemaker_waits(r);
+	if (waits && !r->working) {
+		r->timer_ns = r->me.now_ns;
+		r->stuck_ticks = 0;
+	}
+	r->working = waits;
+}
+
+uint64_t
+pacemaker_deadline(const struct hotstuff *r)
+{
+	uint64_t wait_ns = patience(r);
+	if (!r->working)
+		return TIME_NEVER;
+	/* Said again while nobody follows: it may have been lost. */
+	if (r->given_up >= r->view)
+		return r->repeat_ns + wait_ns / 2;
+	uint64_t at_ns = r->timer_ns + wait_ns;
+	/* Leaders that stay could serve all but one client: the oldest request has its time, too.
+	 */
+	if (r->me.config.stable_leader && r->requests.pool.count > 0) {
+		uint64_t head_ns = r->requests.head_ns;
+		uint64_t since = head_ns > r->tenure_ns ? head_ns : r->tenure_ns;
+		at_ns = since + wait_ns < at_ns ? since + wait_ns : at_ns;
+	}
+	return at_ns;
+}
+
+/* ---- giving a view up --------------------------------------------------------------- */
+
+static bool
+entered_by_qc(const struct hotstuff *r)
+{
+	return r->high.head.view + 1 == r->view;
+}
+
+static void
+timeout_send(struct hotstuff *r, struct outbox *out)
+{
+	bool has_tc = !entered_by_qc(r);
+	const struct vote *own = &r->votes[r->me.config.self];
+	struct timeout_head head = {.high = r->high.head, .has_tc = has_tc};
+	if (own->head.signers != 0 && own->head.view > r->high.head.view) {
+		head.vote = own->head;
+		memcpy(head.vote_signature64, own->signature64, sizeof(head.vote_signature64));
+	}
+	uint32_t certificates = quorum_count(r->high.head.signers) * SIGNATURE_SIZE +
+				(has_tc ? tc_size(r->me.quorum) : 0);
+	struct letter letter = {
+	    .type = HOTSTUFF_TIMEOUT,
+	    .proof = PROOF_SIGNATURE,
+	    .instance = r->me.config.instance,
+	    .body_size = (uint32_t)sizeof(head) + certificates,
+	    .view = r->view,
+	    .seq = r->high.head.view,
+	};
+	uint8_t *body = outbox_write(out, outbox_send(out, r->me.everybody), &r->me.stamp, &letter);
+	memcpy(body, &head, sizeof(head));
+	body = qc_write(&r->high, body + sizeof(head));
+	if (has_tc)
+		tc_write(&r->tc, body);
+}
+
+static void
+give_up(struct hotstuff *r, const char *cause, struct outbox *out)
+{
+	check(!r->silent);
+	if (r->given_up < r->view) {
+		r->figures.timeouts++;
+		outbox_note(out, cause, r->view, leader_of(r, r->view), r->committed);
+	}
+	r->given_up = r->view;
+	r->repeat_ns = r->me.now_ns;
+	/* "a replica does not vote in a view that it timed out of": a TC says so of q. */
+	if (RULE(HOTSTUFF_VOTE_TIMED_OUT) && r->voted < r->view)
+		r->voted = r->view;
+	timeout_send(r, out);
+}
+
+void
+pacemaker_on_timer(struct hotstuff *r, struct outbox *out)
+{
+	give_up(r, "view %lu timed out: leader %lu, committed %lu", out);
+}
+
+/* ---- TIMEOUT -------------------------------------------------------------------------- */
+
+static bool
+vote_fits(const struct message_header *h, const struct qc_head *vote)
+{
+	if (vote->signers == 0)
+		return vote->view == 0 && vote->height == 0;
+	return vote->signers == replica_bit(h->sender) && vote->view <= h->view && vote->view > 0 &&
+	       vote->height > 0;
+}
+
+static bool
+words_read(const struct hotstuff *r, const struct message *m, struct words *w)
+{
+	const struct message_header *h = m->header;
+	struct reader reader = {m->body, m->body_size};
+	if (!reader_take(&reader, &w->head, sizeof(w->head)))
+		return false;
+	w->high.head = w->head.high;
+	if (!qc_read(&r->me, &reader, &w->high) || w->high.head.view != h->seq ||
+	    w->high.head.view >= h->view || !vote_fits(h, &w->head.vote))
+		return false;
+	/* The sender was in this view. */
+	if (w->head.has_tc == 0)
+		return reader.left == 0 && w->high.head.view + 1 == h->view;
+	return w->head.has_tc == 1 && tc_read(&r->me, &reader, &w->tc) && reader.left == 0 &&
+	       hotstuff_view_after(&r->me.config, w->tc.head.view) == h->view;
+}
+
+enum verdict
+pacemaker_screen(const struct hotstuff *r, const struct message *m, struct claims *claims)
+{
+	const struct message_header *h = m->header;
+	struct words w;
+	if (h->proof != PROOF_SIGNATURE || h->sender >= r->me.config.replicas_count ||
+	    h->view < r->view)
+		return VERDICT_DROP;
+	const struct timeout *known = &r->timeouts[h->sender];
+	if ((known->present && known->entry.header.view >= h->view) || !words_read(r, m, &w))
+		return VERDICT_DROP;
+	if (m->own)
+		return VERDICT_STEP;
+	claims_add_message(claims, m, h->sender, r->me.config.self);
+	claims_add_qc(r, &w.high, claims);
+	if (w.head.has_tc)
+		claims_add_tc(r, &w.tc, claims);
+	if (w.head.vote.view > r->high.head.view)
+		vote_claim(&r->me, &w.head.vote,
+		    m->body + offsetof(struct timeout_head, vote_signature64), claims);
+	return VERDICT_STEP;
+}
+
+/* What it tells beside: where its sender is, and what it voted for last. */
+static void
+words_learn(struct hotstuff *r, const struct words *w, struct outbox *out)
+{
+	chain_on_qc(r, &w->high, out);
+	if (w->head.has_tc)
+		pacemaker_on_tc(r, &w->tc, out);
+	if (w->head.vote.signers == 0 || w->head.vote.view <= r->high.head.view)
+		return;
+	struct vote vote = {.head = w->head.vote};
+	memcpy(vote.signature64, w->head.vote_signature64, sizeof(vote.signature64));
+	vote_record(r, &vote, out);
+}
+
+static uint32_t
+timeouts_count(const struct hotstuff *r, uint64_t view)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++)
+		count += r->timeouts[i].present && r->timeouts[i].entry.header.view == view;
+	return count;
+}
+
+void
+pacemaker_on_timeout(struct hotstuff *r, const struct message *m, struct outbox *out)
+{
+	const struct message_header *h = m->header;
+	struct timeout *place = &r->timeouts[h->sender];
+	struct words w;
+	if (!words_read(r, m, &w))
+		return;
+	words_learn(r, &w, out);
+	if (place->present && place->entry.header.view >= h->view)
+		return;
+	place->present = true;
+	place->entry.header = *h;
+	memcpy(place->entry.signature64, m->proof, sizeof(place->entry.signature64));
+	if (h->view != r->view)
+		return;
+	if (tc_assemble(&r->me, r->timeouts, r->view, &r->made_tc)) {
+		r->figures.tcs++;
+		struct tc tc = {
+		    .head = r->made_tc.head, .entries = (const uint8_t *)r->made_tc.entries};
+		pacemaker_on_tc(r, &tc, out);
+		return;
+	}
+	/* One of f + 1 is correct and has waited long enough: "f+1 timeouts amplify". */
+	if (!r->silent && r->given_up < r->view &&
+	    timeouts_count(r, r->view) >= quorum_weak(r->me.config.faults))
+		give_up(r, "view %lu given up with f + 1 others: leader %lu, committed %lu", out);
+}

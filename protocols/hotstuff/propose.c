@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From requests to blocks: what a leader proposes and when, and what becomes of
+ * a proposal that comes in (PODC'19, section 5 and figure 5). See replica.h.
+ * One core.
+ *
+ * A leader goes on as soon as it may: at once where blocks with requests wait to
+ * be committed (an empty block pushes them on), else when there are requests. A
+ * chain without work stops, and its last QC stays with the next leader.
+ */
+#include "protocols/hotstuff/replica.h"
+
+/* A turn that is further away is not waited for: requests are handed on. */
+enum { TURN_NEAR = 4, VIEWS_KEPT = 8 };
+
+/* ---- whose turn it is ----------------------------------------------------------------- */
+
+/* The view of the proposal that comes next, as far as this replica can tell. */
+static uint64_t
+view_next(const struct hotstuff *r)
+{
+	bool over = r->candidate == r->view || r->proposed == r->view || r->given_up >= r->view;
+	return r->view + over;
+}
+
+static bool
+is_suspect(const struct hotstuff *r, uint64_t view)
+{
+	return (r->suspects >> leader_of(r, view) & 1) != 0;
+}
+
+/*
+ * The view whose leader should have a request that comes now. While the chain
+ * runs, the next block is under way before anything could reach its leader. And
+ * one whose last view failed may be silent.
+ */
+static uint64_t
+view_reached(const struct hotstuff *r)
+{
+	bool runs = r->filled > 0 && r->given_up < r->view;
+	uint64_t view = view_next(r) + runs;
+	uint64_t tenure = hotstuff_tenure(&r->me.config);
+	for (uint32_t i = 0; i < r->me.config.replicas_count && is_suspect(r, view); i++)
+		view = (view / tenure + 1) * tenure;
+	return view;
+}
+
+uint64_t
+propose_hint(const struct hotstuff *r)
+{
+	return view_reached(r) / hotstuff_tenure(&r->me.config);
+}
+
+/*
+ * Who should have a request that came here: this replica, if its turn is near,
+ * for it proposes what it knows; else whoever can propose it next. Leaders that
+ * stay get all of them.
+ */
+static uint64_t
+orderer(const struct hotstuff *r)
+{
+	uint64_t view = view_reached(r);
+	uint64_t near = r->filled > 0 && !r->me.config.stable_leader ? TURN_NEAR : 1;
+	for (uint64_t i = 0; i < near; i++) {
+		if (leads(r, view + i))
+			return own_bit(r);
+	}
+	return replica_bit(leader_of(r, view));
+}
+
+/* To everybody, where it is the turn of one who may be silent: f + 1 timers have to run. */
+static uint64_t
+relay_targets(const struct hotstuff *r)
+{
+	uint64_t view = view_next(r);
+	return is_suspect(r, view) ? member_others(&r->me) : replica_bit(leader_of(r, view));
+}
+
+void
+propose_on_request(struct hotstuff *r, const struct message *m, struct outbox *out)
+{
+	uint64_t to = orderer(r);
+	const struct pool *pool = &r->requests.pool;
+	uint32_t before = pool->last;
+	requests_take(&r->requests, m, to, out);
+	bool kept = pool->last != before && pool->last != 0;
+	if (kept && to == own_bit(r) && r->filled == 0 && is_suspect(r, view_next(r)))
+		outbox_relay(
+		    out, outbox_send(out, relay_targets(r)), pool_request(pool, pool->last - 1));
+}
+
+/*
+ * The chain is about to stop, as far as others can see, and requests wait here
+ * that only this replica knows of: the next leader hears of the oldest.
+ */
+void
+propose_relay(struct hotstuff *r, struct outbox *out)
+{
+	const struct pool *pool = &r->requests.pool;
+	uint64_t to = relay_targets(r);
+	bool large = r->me.config.request_size_max > ENVELOPE_SIZE_MIN;
+	uint32_t left = large ? 1 : HOTSTUFF_RELAYS_MAX;
+	if (to == own_bit(r))
+		return;
+	for (uint32_t at = pool->unordered_first; at != 0 && left > 0;
+	     at = pool->cells[at - 1].next) {
+		if (pool->cells[at - 1].ordered)
+			continue;
+		outbox_relay(out, outbox_send(out, to), pool_request(pool, at - 1));
+		r->figures.relayed++;
+		left--;
+	}
+}
+
+/* ---- the own blocks --------------------------------------------------------------------- */
+
+/* The height of the block that would be proposed. */
+static uint64_t
+height_next(const struct hotstuff *r)
+{
+	return r->high.head.height + 1;
+}
+
+static bool
+may_propose(const struct hotstuff *r)
+{
+	if (!leads(r, r->view) || r->proposed >= r->view || r->given_up >= r->view ||
+	    r->view <= r->floor || r->silent || r->broken || r->checkpoints.moving)
+		return false;
+	/* What the parent holds must be known, or it would be proposed again. */
+	bool parent = digest_equal(r->tip32, r->high.head.digest32) && r->whole;
+	return parent && height_next(r) > r->committed &&
+	       height_next(r) <= r->checkpoints.stable + 2 * r->interval + r->reserve;
+}
+
+/* May the next block hold requests? Not above 2K, nor when execution does not keep up. */
+static bool
+may_fill(const struct hotstuff *r)
+{
+	return height_next(r) <= r->checkpoints.stable + 2 * r->interval &&
+	       r->committed - r->executed < r->me.config.window;
+}
+
+/* "The tail": blocks, or siblings, wait for others to stand on them; or somebody for a view. */
+static bool
+tail_waits(const struct hotstuff *r)
+{
+	bool failed = r->high.head.view + 1 != r->view;
+	return r->filled > 0 || r->frontier > r->committed || failed;
+}
+
+uint64_t
+propose_deadline(const struct hotstuff *r)
+{
+	if (!may_propose(r))
+		return TIME_NEVER;
+	bool fill = may_fill(r) && r->requests.pool.unordered > 0;
+	if (!fill)
+		return tail_waits(r) ? 0 : TIME_NEVER;
+	if (r->me.config.batch_adaptive || requests_are_plenty(&r->requests))
+		return 0;
+	return requests_oldest_ns(&r->requests) + r->me.config.batch_timeout_ns;
+}
+
+/*
+ * onBeat and onPropose: "bnew <- createLeaf(bleaf, cmd, qchigh, ...); broadcast".
+ * The own copy comes back with the digest, like everybody's.
+ */
+void
+propose_block(struct hotstuff *r, struct outbox *out)
+{
+	uint32_t batch_size = 0;
+	bool has_tc = r->high.head.view + 1 != r->view;
+	uint32_t count = may_fill(r) ? requests_measure(&r->requests, &batch_size) : 0;
+	struct block_head head = {
+	    .view = r->view,
+	    .height = height_next(r),
+	    .justify = r->high.head,
+	    .has_tc = has_tc,
+	};
+	uint32_t certificates =
+	    quorum_count(r->high.head.signers) * SIGNATURE_SIZE +
+	    (has_tc ? (uint32_t)(sizeof(struct tc_head) +
+				 quorum_count(r->tc.head.signers) * sizeof(struct tc_entry))
+		    : 0);
+	struct letter letter = {
+	    .type = HOTSTUFF_PROPOSAL,
+	    .proof = r->me.config.protocol_proof,
+	    .instance = r->me.config.instance,
+	    .body_size = (uint32_t)sizeof(head) + certificates + batch_size,
+	    .view = head.view,
+	    .seq = head.height,
+	};
+	uint8_t *body = outbox_write(out, outbox_send(out, r->me.everybody), &r->me.stamp, &letter);
+	memcpy(body, &head, sizeof(head));
+	body = qc_write(&r->high, body + sizeof(head));
+	if (has_tc)
+		body = tc_write(&r->tc, body);
+	if (count > 0)
+		requests_write(&r->requests, body, count);
+	r->proposed = r->view;
+	r->figures.proposals++;
+	r->figures.empty_blocks += count == 0;
+}
+
+/* ---- proposals ------------------------------------------------------------------------------ */
+
+static void
+proposal_send(const struct hotstuff *r, const struct block *b, uint64_t to, struct outbox *out)
+{
+	struct letter letter = {
+	    .type = HOTSTUFF_PROPOSAL,
+	    .proof = r->me.config.protocol_proof,
+	    .instance = r->me.config.instance,
+	    .body_size = b->body_size,
+	    .view = b->view,
+	    .seq = b->height,
+	};
+	uint8_t *body = outbox_write(out, outbox_send(out, to), &r->me.stamp, &letter);
+	memcpy(body, tree_body(&r->tree, b), b->body_size);
+}
+
+void
+propose_again(struct hotstuff *r, struct outbox *out)
+{
+	const struct block *b = tree_find(&r->tree, r->candidate32);
+	if (b == NULL || r->proposed != r->view || r->candidate != r->view ||
+	    r->given_up >= r->view)
+		return;
+	proposal_send(r, b, member_others(&r->me), out);
+	r->figures.resent++;
+}
+
+void
+claims_add_qc(const struct hotstuff *r, const struct qc *qc, struct claims *claims)
+{
+	if (!chain_knows(r, &qc->head))
+		qc_claim(&r->me, qc, &r->votes[r->me.config.self], claims);
+}
+
+/* One that is no higher than what is known leads nowhere: it is not looked at. */
+void
+claims_add_tc(const struct hotstuff *r, const struct tc *tc, struct claims *claims)
+{
+	if (tc->head.view > r->tc.head.view)
+		tc_claim(&r->me, tc, claims);
+}
+
+/*
+ * "The proposer is the leader of that view". What certificates must prove comes
+ * last, so that the requests' claims have known places.
+ */
+enum verdict
+propose_screen(const struct hotstuff *r, const struct message *m, struct claims *claims)
+{
+	const struct message_header *h = m->header;
+	struct proposal p;
+	if (!member_proof_fits(&r->me, h) || h->sender != leader_of(r, h->view) ||
+	    h->view + VIEWS_KEPT < r->view || tree_find(&r->tree, h->digest) != NULL)
+		return VERDICT_DROP;
+	if (!block_read(&r->me, m, &p))
+		return VERDICT_DROP;
+	if (!m->own)
+		claims_add_message(claims, m, h->sender, r->me.config.self);
+	if (requests_screen_batch(&r->requests, p.batch, p.batch_size, m->own ? NULL : claims) ==
+	    VERDICT_DROP)
+		return VERDICT_DROP;
+	if (m->own)
+		return VERDICT_STEP;
+	claims_add_qc(r, &p.justify, claims);
+	if (p.head.has_tc)
+		claims_add_tc(r, &p.tc, claims);
+	return VERDICT_STEP;
+}
+
+/* The first proposal of a view counts; a second one is proof that its leader lies. */
+static bool
+is_first(struct hotstuff *r, const struct message_header *h)
+{
+	struct first *first = &r->firsts[h->view % HOTSTUFF_FIRSTS];
+	if (first->view == h->view) {
+		bool same = digest_equal(first->digest32, h->digest);
+		r->figures.conflicts += !same;
+		return same || !RULE(HOTSTUFF_VOTE_AGAIN);
+	}
+	if (first->view > h->view)
+		return false;
+	first->view = h->view;
+	memcpy(first->digest32, h->digest, sizeof(first->digest32));
+	return true;
+}
+
+/* "every request in it is authentic to this replica", and no client is in it twice. */
+static bool
+batch_is_vouched(
+    struct hotstuff *r, const struct event *event, const struct proposal *p, struct outbox *out)
+{
+	const struct message *m = event->message;
+	if (m->own)
+		return true;
+	struct request_batch batch = {
+	    .data = p->batch,
+	    .size = p->batch_size,
+	    .holds = event->holds + member_claims_count(m),
+	};
+	bool holds = requests_hold(&r->requests, &batch, out);
+	return holds && requests_are_simple(&r->requests, p->batch, p->batch_size);
+}
+
+static void
+block_accept(
+    struct hotstuff *r, const struct event *event, const struct proposal *p, struct outbox *out)
+{
+	const struct message_header *h = event->message->header;
+	struct block *b = chain_add(r, event->message, p);
+	if (b == NULL)
+		return;
+	b->arrived_ns = r->me.now_ns;
+	b->vouched = batch_is_vouched(r, event, p, out);
+	r->figures.refused += !b->vouched;
+	if (h->view > r->tip_view) {
+		struct qc_head end = {.view = b->view, .height = b->height};
+		memcpy(end.digest32, b->digest32, sizeof(end.digest32));
+		chain_follow(r, &end);
+	}
+	if (h->view == r->view) {
+		r->candidate = h->view;
+		memcpy(r->candidate32, h->digest, sizeof(r->candidate32));
+	}
+	/* Its votes, or its children, were here before it. */
+	if (chain_names(r, b))
+		chain_on_fetched(r, b, out);
+}
+
+/*
+ * onReceiveProposal: the certificates first, for they hold whatever the block is
+ * worth; then the block finds its place, and perhaps this replica's vote.
+ */
+void
+propose_on_message(struct hotstuff *r, const struct event *event, struct outbox *out)
+{
+	const struct message *m = event->message;
+	struct proposal p;
+	if (!block_read(&r->me, m, &p))
+		return;
+	if (p.head.has_tc)
+		pacemaker_on_tc(r, &p.tc, out);
+	chain_on_qc(r, &p.justify, out);
+	if (tree_find(&r->tree, m->header->digest) != NULL || !is_first(r, m->header) ||
+	    p.head.height <= r->committed || p.head.height > height_max(r))
+		return;
+	block_accept(r, event, &p, out);
+	vote_try(r, out);
+	/* Others see no more work: if some waits here, it has to be told. */
+	if (r->filled == 0 && r->requests.pool.unordered > 0)
+		propose_relay(r, out);
+}

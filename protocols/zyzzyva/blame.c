@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the primary owes, and what it is blamed for: holes in its sequence, and
+ * two ORDER-REQs where there may be one (SOSP'07, sections 3.1 and 3.2). See
+ * replica.h. One core.
+ */
+#include "protocols/zyzzyva/replica.h"
+
+/* ---- holes ------------------------------------------------------------------- */
+
+/* What was only overtaken comes by itself. */
+void
+hole_note(struct zyzzyva *r)
+{
+	if (r->hole_ns == TIME_NEVER)
+		r->hole_ns = r->me.now_ns + r->tick_ns / 16;
+}
+
+/*
+ * "it [...] sends a <FILL-HOLE, v, max_n + 1, n, i> message to the primary, and
+ * starts a timer. [...] if the timer expires, [it] broadcasts the FILL-HOLE
+ * message to all other replicas" (3.1).
+ */
+void
+hole_ask(struct zyzzyva *r, struct outbox *out)
+{
+	/* Where the next one is here and does not follow, the one before is not as others have it.
+	 */
+	const struct slot *s = ledger_find(r, r->top + 1);
+	bool differs = slot_is_ordered(r, s) && s->refused && r->top > r->stable;
+	uint64_t primary = replica_bit(replica_primary(r, r->me.view));
+	uint64_t to = r->hole_tries == 0 && !differs ? primary : r->me.everybody;
+	to &= member_others(&r->me);
+	r->hole_ns = r->me.now_ns + r->tick_ns;
+	r->hole_tries++;
+	if (to == 0)
+		return;
+	r->figures.fill_holes++;
+	struct word word = {
+	    .type = ZYZZYVA_FILL_HOLE, .view = r->me.view, .seq = differs ? r->top : r->top + 1};
+	member_say(&r->me, to, &word, out);
+}
+
+enum verdict
+hole_screen(const struct zyzzyva *r, const struct message *m, struct claims *claims)
+{
+	const struct message_header *h = m->header;
+	if (!member_proof_fits(&r->me, h) || h->sender == r->me.config.self || m->body_size != 0 ||
+	    h->view != r->me.view || !ledger_holds(r, h->seq))
+		return VERDICT_DROP;
+	claims_add_message(claims, m, h->sender, r->me.config.self);
+	return VERDICT_STEP;
+}
+
+void
+hole_on_message(struct zyzzyva *r, const struct message *m)
+{
+	const struct message_header *h = m->header;
+	struct peer *p = &r->peers[h->sender];
+	if (h->view != r->me.view || !r->active || p->answer_seq != 0 || h->seq > r->top)
+		return;
+	p->answer_seq = h->seq;
+	p->answer_end = r->top + 1;
+	r->answers |= replica_bit(h->sender);
+}
+
+/* ---- witnesses ----------------------------------------------------------------- */
+
+/*
+ * A client that has not heard from all makes replicas compare: the paper has the
+ * client look for two ORDER-REQs that differ (step 4d), here replicas do.
+ */
+void
+witness_send(struct zyzzyva *r, uint64_t seq, struct outbox *out)
+{
+	struct slot *s = ledger_find(r, seq);
+	if (!replica_speaks(r) || !slot_is_ordered(r, s) ||
+	    (s->witness_ns != 0 && r->me.now_ns - s->witness_ns < 4 * r->tick_ns))
+		return;
+	s->witness_ns = r->me.now_ns;
+	r->figures.witnesses++;
+	struct letter letter = {
+	    .type = ZYZZYVA_WITNESS,
+	    .proof = r->me.config.protocol_proof,
+	    .body_size = sizeof(s->order),
+	    .view = r->me.view,
+	    .seq = seq,
+	};
+	uint8_t *body =
+	    outbox_write(out, outbox_send(out, member_others(&r->me)), &r->me.stamp, &letter);
+	memcpy(body, &s->order, sizeof(s->order));
+}
+
+/* Is it the header of an ORDER-REQ of this view, by what can be seen of it? */
+static bool
+copy_fits(const struct zyzzyva *r, const struct order_copy *c)
+{
+	const struct message_header *h = &c->header;
+	return h->type == ZYZZYVA_ORDER_REQ && h->view == r->me.view &&
+	       h->sender == replica_primary(r, h->view) && h->proof == PROOF_SIGNATURE &&
+	       h->cluster == r->me.config.cluster && h->protocol == r->me.config.protocol &&
+	       h->instance == 0 && h->version == MESSAGE_VERSION;
+}
+
+enum verdict
+witness_screen(const struct zyzzyva *r, const struct message *m, struct claims *claims)
+{
+	const struct order_copy *c = (const void *)m->body;
+	if (!member_proof_fits(&r->me, m->header) || m->body_size != sizeof(*c) ||
+	    !copy_fits(r, c) || !ledger_holds(r, c->header.seq))
+		return VERDICT_DROP;
+	const struct slot *s = ledger_find(r, c->header.seq);
+	/* What agrees with the own copy tells nothing, and costs no signature. */
+	if (slot_is_ordered(r, s) && digest_equal(s->order.header.digest, c->header.digest))
+		return VERDICT_DROP;
+	claims_add_message(claims, m, m->header->sender, r->me.config.self);
+	signature_claim(claims, c->header.sender, &c->header, c->signature64);
+	return VERDICT_STEP;
+}
+
+void
+witness_on_message(struct zyzzyva *r, const struct message *m, struct outbox *out)
+{
+	const struct order_copy *c = (const void *)m->body;
+	if (!copy_fits(r, c) || !ledger_holds(r, c->header.seq))
+		return;
+	const struct slot *s = ledger_find(r, c->header.seq);
+	if (slot_is_ordered(r, s)) {
+		if (!digest_equal(s->order.header.digest, c->header.digest)) {
+			r->figures.conflicts++;
+			pom_found(r, &s->order, c, out);
+		}
+		return;
+	}
+	/* The primary ordered it, and kept it from us, or it was lost. */
+	replica_hear(r, c->header.seq);
+	if (r->active && c->header.seq > r->top) {
+		r->stirred = true;
+		hole_note(r);
+	}
+}
+
+/* ---- proof of misbehaviour ------------------------------------------------------- */
+
+/*
+ * "the client [...] sends a POM message to all replicas, which then initiate a
+ * view change" (3.1, step 4d). Each that learns of it tells the others.
+ */
+static void
+pom_send(const struct zyzzyva *r, uint64_t view, struct outbox *out)
+{
+	struct letter letter = {
+	    .type = ZYZZYVA_POM,
+	    .proof = r->me.config.protocol_proof,
+	    .body_size = sizeof(r->pom),
+	    .view = view,
+	    .seq = r->pom[0].header.seq,
+	};
+	struct send *s = outbox_send(out, member_others(&r->me));
+	memcpy(outbox_write(out, s, &r->me.stamp, &letter), r->pom, sizeof(r->pom));
+}
+
+void
+pom_repeat(const struct zyzzyva *r, struct outbox *out)
+{
+	if (r->pom[0].header.type == ZYZZYVA_ORDER_REQ && r->pom[0].header.view + 1 == r->me.view)
+		pom_send(r, r->me.view - 1, out);
+}
+
+void
+pom_found(
+    struct zyzzyva *r, const struct order_copy *a, const struct order_copy *b, struct outbox *out)
+{
+	struct order_copy first = *a;
+	r->figures.poms++;
+	if (r->silent)
+		return;
+	r->pom[1] = *b;
+	r->pom[0] = first;
+	pom_send(r, r->me.view, out);
+	leave_begin(r, r->me.view + 1,
+	    "leaves view %lu for %lu, executed %lu: its primary signed two orders", out);
+}
+
+enum verdict
+pom_screen(const struct zyzzyva *r, const struct message *m, struct claims *claims)
+{
+	const struct order_copy *c = (const void *)m->body;
+	if (!member_proof_fits(&r->me, m->header) || m->body_size != 2 * sizeof(*c) ||
+	    m->header->sender == r->me.config.self)
+		return VERDICT_DROP;
+	if (!copy_fits(r, &c[0]) || !copy_fits(r, &c[1]) || c[0].header.seq != c[1].header.seq ||
+	    digest_equal(c[0].header.digest, c[1].header.digest))
+		return VERDICT_DROP;
+	claims_add_message(claims, m, m->header->sender, r->me.config.self);
+	for (uint32_t i = 0; i < 2; i++)
+		signature_claim(claims, c[i].header.sender, &c[i].header, c[i].signature64);
+	return VERDICT_STEP;
+}
+
+void
+pom_on_message(struct zyzzyva *r, const struct message *m, struct outbox *out)
+{
+	const struct order_copy *c = (const void *)m->body;
+	if (copy_fits(r, &c[0]))
+		pom_found(r, &c[0], &c[1], out);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a view begins (SOSP'07, section 3.2): the history that was decided is walked
+ * down from its top by bodies, each of which names the one before, until it meets
+ * ours. What others claimed of it does not matter: digests do not lie. Then it is
+ * confirmed; "upon receiving 2f + 1 matching VIEW-CONFIRM messages, a replica
+ * begins the new view". VIEW-CONFIRM is a STATEMENT of the new view, so q are its
+ * first commit certificate, by which those who missed the rest follow. See
+ * decide.h for why that matters. See replica.h. One core.
+ */
+#include "protocols/zyzzyva/replica.h"
+
+enum { FETCH_LIKELY = 2 }; /* times that who should have it is asked before all others */
+
+void
+enter_begin(struct zyzzyva *r, const struct pending *p, struct outbox *out)
+{
+	bool confirmed = r->pending.view == p->view && r->pending.confirmed;
+	check(p->view == r->me.view && !r->active);
+	r->pending = *p;
+	r->pending.present = true;
+	r->pending.confirmed = confirmed;
+	r->stirred = true;
+	enter_again(r);
+	enter_walk(r, out);
+}
+
+void
+enter_again(struct zyzzyva *r)
+{
+	struct pending *p = &r->pending;
+	p->linked = false;
+	p->at = p->top;
+	memcpy(p->at32, p->top32, 32);
+	r->walk_due = p->present;
+}
+
+void
+enter_fetch(struct zyzzyva *r, struct outbox *out)
+{
+	const struct pending *p = &r->pending;
+	if (!p->present || p->linked || p->at <= r->stable || !ledger_holds(r, p->at))
+		return;
+	struct slot *s = ledger_slot(r, p->at);
+	if (s->fetched_ns != 0 && r->me.now_ns - s->fetched_ns < r->tick_ns)
+		return;
+	uint64_t ask = member_others(&r->me);
+	if (p->certified && s->fetches < FETCH_LIKELY && (p->proof.head.signers & ask) != 0)
+		ask &= p->proof.head.signers;
+	for (uint32_t skip = s->fetches % quorum_count(ask); skip > 0; skip--)
+		ask &= ask - 1;
+	struct word word = {
+	    .type = ZYZZYVA_FETCH, .view = r->me.view, .seq = p->at, .digest32 = p->at32};
+	member_say(&r->me, ask & -ask, &word, out);
+	s->fetches++;
+	s->fetched_ns = r->me.now_ns;
+	r->figures.fetches++;
+}
+
+/* What a moved checkpoint leaves of the walk. False: it is a history without the checkpoint. */
+static bool
+walk_trim(struct zyzzyva *r, struct pending *p)
+{
+	const struct slot *s = ledger_find(r, r->stable);
+	if (p->at >= r->stable)
+		return true;
+	if (p->top == r->stable)
+		memcpy(p->at32, p->top32, 32);
+	else if (s != NULL)
+		memcpy(p->at32, s->chain32, 32);
+	p->at = r->stable;
+	return s != NULL;
+}
+
+/* True: it meets ours at p->at, and all its bodies above are here. */
+static bool
+walk(struct zyzzyva *r, struct pending *p, struct outbox *out)
+{
+	while (!history_is(r, p->at, p->at32)) {
+		if (p->at <= r->stable) {
+			/* Stable histories are part of what is decided: more than f lied. */
+			p->present = false;
+			r->figures.conflicts++;
+			return false;
+		}
+		struct slot *s = ledger_slot(r, p->at);
+		struct bank *bank = ledger_bank(s, p->at32);
+		if (bank == NULL) {
+			enter_fetch(r, out);
+			return false;
+		}
+		if (bank->view < p->view)
+			bank->view = p->view;
+		memcpy(s->chain32, p->at32, 32);
+		memcpy(p->at32, ledger_bytes(r, s, bank), 32);
+		p->at--;
+		s->fetches = 0;
+		s->fetched_ns = 0;
+	}
+	return true;
+}
+
+/* The new history takes the place of ours from where they part; what we executed there is undone.
+ */
+static void
+history_adopt(struct zyzzyva *r, const struct pending *p, struct outbox *out)
+{
+	speculate_undo(r, p->at, out);
+	for (uint64_t seq = p->at + 1; seq <= p->top; seq++) {
+		struct slot *s = ledger_slot(r, seq);
+		memcpy(s->history32, s->chain32, 32);
+		s->refused = false;
+	}
+	r->top = p->top;
+}
+
+static void
+view_begins(struct zyzzyva *r, struct outbox *out)
+{
+	struct pending *p = &r->pending;
+	uint64_t before = r->top;
+	uint64_t fork = p->at;
+	history_adopt(r, p, out);
+	r->active = true;
+	r->active_view = r->me.view;
+	r->entry = r->top;
+	r->certified = r->top;
+	/* The published protocol knows no certificate of a view's beginning. */
+	if (RULE(ZYZZYVA_OLD_CERTIFICATE_WINS))
+		r->held = p->proof;
+	p->present = false;
+	r->decided = false;
+	r->offered.view = 0;
+	r->wanted = 0;
+	r->new_view_due = false;
+	r->change_due = false;
+	r->full_ns = 0;
+	r->view_batches = 0;
+	r->proposed = r->top;
+	r->progress_ns = r->me.now_ns;
+	r->requests.head_ns = r->me.now_ns;
+	r->stirred = true;
+	r->figures.new_views++;
+	orders_requeue(r);
+	outbox_note(out, "enters view %lu at %lu; its history was the same up to %lu", r->me.view,
+	    r->top, fork < before ? fork : before);
+	stability_vote(r, out);
+	orders_advance(r, out);
+}
+
+void
+enter_walk(struct zyzzyva *r, struct outbox *out)
+{
+	struct pending *p = &r->pending;
+	r->walk_due = false;
+	if (!p->present || r->active)
+		return;
+	if (p->top < r->stable || !walk_trim(r, p)) {
+		p->present = false; /* a later certificate leads on */
+		return;
+	}
+	/* Above the log: the state that leads there has to come first. */
+	if (!ledger_holds(r, p->top))
+		return;
+	p->linked = p->linked || walk(r, p, out);
+	if (!p->linked)
+		return;
+	struct slot *s = ledger_slot(r, p->top);
+	if (!p->certified && !p->confirmed && !r->silent) {
+		p->confirmed = true;
+		r->figures.confirms++;
+		statement_say(r, s, p->top32, r->me.everybody, out);
+	}
+	if (!p->certified && statement_gather(r, s, p->view, p->top32, &p->proof))
+		p->certified = true;
+	if (p->certified)
+		view_begins(r, out);
+}
+
+/* ---- certificates ------------------------------------------------------------- */
+
+/* Of this view: it is on our history, or tells us of what we lack. */
+static void
+certificate_here(struct zyzzyva *r, const struct commit_head *head, const uint8_t *signatures64,
+    struct outbox *out)
+{
+	if (history_is(r, head->seq, head->history32)) {
+		if (head->seq > r->certified)
+			statement_certified(r, head, signatures64, out);
+	} else if (head->seq > r->top) {
+		replica_hear(r, head->seq);
+		hole_note(r);
+	}
+}
+
+void
+enter_certificate(struct zyzzyva *r, const struct commit_head *head, const uint8_t *signatures64,
+    struct outbox *out)
+{
+	const struct pending *old = &r->pending;
+	if (head->view < r->me.view)
+		return;
+	r->stirred = true;
+	if (r->active && head->view == r->me.view) {
+		certificate_here(r, head, signatures64, out);
+		return;
+	}
+	if (old->present && old->view == head->view && old->certified && ledger_holds(r, old->top))
+		return;
+	struct pending p = {.view = head->view, .top = head->seq, .certified = true};
+	memcpy(p.top32, head->history32, 32);
+	p.proof.head = *head;
+	memcpy(p.proof.signatures64, signatures64, certificate_signatures_size(head->signers));
+	if (p.view > r->me.view) {
+		leave_begin(
+		    r, p.view, "leaves view %lu for %lu, executed %lu: that has begun", out);
+		r->change_due = false;
+	}
+	enter_begin(r, &p, out);
+}
+
+enum verdict
+enter_screen_certificate(const struct zyzzyva *r, const struct message *m, struct claims *claims)
+{
+	const struct commit_head *head = (const void *)m->body;
+	if (m->header->proof != PROOF_NONE || m->body_size < sizeof(*head) ||
+	    !certificate_signers_fit(&r->me, head->signers) ||
+	    m->body_size != sizeof(*head) + certificate_signatures_size(head->signers) ||
+	    head->view < r->me.view ||
+	    (head->view == r->me.view && r->active && head->seq <= r->certified))
+		return VERDICT_DROP;
+	commit_claim(&r->me, head, (const uint8_t *)(head + 1), claims);
+	return VERDICT_STEP;
+}

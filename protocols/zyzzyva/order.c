@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The normal case (SOSP'07, section 3.1): requests become ORDER-REQs, and those
+ * a history. See replica.h. One core.
+ */
+#include "protocols/zyzzyva/replica.h"
+
+enum {
+	PARTIAL_MAX = 1, /* batches under way beside one that is not full */
+};
+
+/* ---- the primary's batches ------------------------------------------------- */
+
+static bool
+window_open(const struct zyzzyva *r)
+{
+	/* h of the one before comes with the own copy: one ORDER-REQ a burst is made. */
+	return replica_speaks(r) && replica_leads(r) && !r->moving && r->top == r->proposed &&
+	       r->proposed + 1 - r->stable <= r->window_log &&
+	       r->proposed + 1 - r->executed <= r->me.config.window;
+}
+
+uint64_t
+orders_deadline(const struct zyzzyva *r)
+{
+	if (!window_open(r))
+		return TIME_NEVER;
+	if (r->requests.pool.unordered == 0)
+		return r->proposed < r->nulls_until ? r->null_ns : TIME_NEVER;
+	if (requests_are_plenty(&r->requests))
+		return 0;
+	/* A batch that is not full waits while others are under way: it fills meanwhile. */
+	if (r->me.config.batch_adaptive)
+		return r->proposed - r->executed < PARTIAL_MAX ? 0 : TIME_NEVER;
+	uint64_t oldest_ns = requests_oldest_ns(&r->requests);
+	return oldest_ns == TIME_NEVER ? TIME_NEVER : oldest_ns + r->me.config.batch_timeout_ns;
+}
+
+/*
+ * "the primary assigns a sequence number n to the request in view v, creates an
+ * ORDER-REQ message <<ORDER-REQ, v, n, h_n, d, ND>, m>, and sends it to the
+ * other replicas [...] h_n = H(h_n-1, d)" (SOSP'07, 3.1). h_n is the digest that
+ * sealing gives the message; the own copy brings it.
+ */
+void
+orders_propose(struct zyzzyva *r, struct outbox *out)
+{
+	uint32_t size;
+	uint32_t count = requests_measure(&r->requests, &size);
+	struct letter letter = {
+	    .type = ZYZZYVA_ORDER_REQ,
+	    .proof = PROOF_SIGNATURE,
+	    .body_size = 32 + size,
+	    .view = r->me.view,
+	    .seq = r->proposed + 1,
+	};
+	uint8_t *body = outbox_write(out, outbox_send(out, r->me.everybody), &r->me.stamp, &letter);
+	memcpy(body, history_at(r, r->proposed), 32);
+	requests_write(&r->requests, body + 32, count);
+	r->proposed++;
+	r->proposed_ns = r->me.now_ns;
+	if (count == 0)
+		r->null_ns = r->me.now_ns + r->tick_ns / 16;
+}
+
+void
+orders_relay(const struct zyzzyva *r, const struct slot *s, uint64_t to, struct outbox *out)
+{
+	const struct message_header *h = &s->order.header;
+	const struct bank *bank = ledger_bank(s, h->digest);
+	check(bank != NULL);
+	struct send *send = outbox_send(out, to);
+	outbox_grow(out, send, h->size);
+	*send->header = *h;
+	uint8_t *body = (uint8_t *)(send->header + 1);
+	memcpy(body, ledger_bytes(r, s, bank), bank->size);
+	memcpy(body + bank->size, s->order.signature64, SIGNATURE_SIZE);
+	send->flags = SEND_SEALED;
+}
+
+void
+orders_requeue(struct zyzzyva *r)
+{
+	requests_requeue(&r->requests);
+	for (uint64_t seq = r->executed + 1; seq <= r->top; seq++) {
+		const struct slot *s = ledger_find(r, seq);
+		const struct bank *bank = s != NULL ? ledger_bank(s, s->history32) : NULL;
+		if (bank != NULL)
+			requests_mark(&r->requests, ledger_bytes(r, s, bank) + 32, bank->size - 32);
+	}
+}
+
+/* ---- ORDER-REQ ------------------------------------------------------------- */
+
+enum verdict
+orders_screen(const struct zyzzyva *r, const struct message *m, struct claims *claims)
+{
+	const struct message_header *h = m->header;
+	if (h->proof != PROOF_SIGNATURE || h->sender != replica_primary(r, h->view) ||
+	    h->view != r->me.view || m->body_size < 32 || m->body_size > r->body_size_max ||
+	    h->seq <= r->stable || !ledger_holds(r, h->seq))
+		return VERDICT_DROP;
+	const struct slot *s = ledger_find(r, h->seq);
+	if (slot_is_ordered(r, s)) {
+		/* The same again costs nothing; another one is a proof of misbehaviour. */
+		if (digest_equal(s->order.header.digest, h->digest))
+			return VERDICT_DROP;
+		signature_claim(claims, h->sender, h, m->proof);
+		return VERDICT_STEP;
+	}
+	if (!m->own)
+		claims_add_message(claims, m, h->sender, r->me.config.self);
+	return requests_screen_batch(
+	    &r->requests, m->body + 32, m->body_size - 32, m->own ? NULL : claims);
+}
+
+/* Keeps an ORDER-REQ for when its turn comes. False: it is not worth that. */
+static bool
+order_keep(struct zyzzyva *r, struct slot *s, const struct event *event, struct outbox *out)
+{
+	const struct message *m = event->message;
+	struct request_batch batch = {
+	    .data = m->body + 32,
+	    .size = m->body_size - 32,
+	    .holds = event->holds + member_claims_count(m),
+	};
+	if (!requests_are_simple(&r->requests, batch.data, batch.size)) {
+		r->figures.refused++;
+		return false;
+	}
+	if (!ledger_store(r, s, m))
+		return false;
+	s->ordered = true;
+	s->refused = false;
+	s->order.header = *m->header;
+	memcpy(s->order.signature64, m->proof, SIGNATURE_SIZE);
+	s->vouched = m->own || requests_hold(&r->requests, &batch, out);
+	return true;
+}
+
+void
+orders_on_message(struct zyzzyva *r, const struct event *event, struct outbox *out)
+{
+	const struct message_header *h = event->message->header;
+	if (h->view != r->me.view || h->seq <= r->stable || !ledger_holds(r, h->seq))
+		return;
+	struct slot *s = ledger_slot(r, h->seq);
+	if (slot_is_ordered(r, s)) {
+		if (digest_equal(s->order.header.digest, h->digest))
+			return;
+		struct order_copy other = {.header = *h};
+		memcpy(other.signature64, event->message->proof, SIGNATURE_SIZE);
+		r->figures.conflicts++;
+		pom_found(r, &s->order, &other, out);
+		return;
+	}
+	if ((r->active && h->seq <= r->top) || !order_keep(r, s, event, out))
+		return;
+	replica_hear(r, h->seq);
+	r->stirred = true;
+	orders_advance(r, out);
+}
+
+/* Whose requests this replica cannot judge: f more who have it in their history vouch for it. */
+static bool
+slot_vouched(struct zyzzyva *r, struct slot *s, struct outbox *out)
+{
+	uint64_t others = 0;
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
+		const struct statement *t = ledger_statement(r, s, i);
+		if (t->present && t->view == r->me.view &&
+		    digest_equal(t->history32, s->order.header.digest))
+			others |= replica_bit(i);
+	}
+	/* The primary's ORDER-REQ is its own word: f + 1 with it, so one of them is correct. */
+	others |= replica_bit(replica_primary(r, r->me.view));
+	s->vouched |= quorum_count(others) >= quorum_weak(r->me.config.faults);
+	if (s->vouched || r->me.now_ns - s->fetched_ns < r->tick_ns)
+		return s->vouched;
+	s->fetched_ns = r->me.now_ns;
+	r->figures.refused++;
+	struct word word = {.type = ZYZZYVA_VOUCH, .view = r->me.view, .seq = s->seq};
+	member_say(&r->me, member_others(&r->me), &word, out);
+	return false;
+}
+
+/* "the replica checks that [...] n = max_n + 1 and h_n = H(h_max_n, d)" (3.1). */
+static bool
+slot_follows(struct zyzzyva *r, struct slot *s, const struct bank *bank)
+{
+	if (digest_equal(ledger_bytes(r, s, bank), history_at(r, r->top)) ||
+	    !RULE(ZYZZYVA_HISTORY_UNCHECKED))
+		return true;
+	/* The primary says that another came before: whoever has that one may show it. */
+	if (!s->refused) {
+		s->refused = true;
+		r->figures.refused++;
+		hole_note(r);
+	}
+	return false;
+}
+
+void
+orders_advance(struct zyzzyva *r, struct outbox *out)
+{
+	while (r->active && !r->stranded && r->top - r->stable < r->window_log) {
+		struct slot *s = ledger_find(r, r->top + 1);
+		if (!slot_is_ordered(r, s))
+			break;
+		struct bank *bank = ledger_bank(s, s->order.header.digest);
+		check(bank != NULL);
+		if (!slot_follows(r, s, bank) || !slot_vouched(r, s, out))
+			break;
+		memcpy(s->history32, s->order.header.digest, 32);
+		bank->view = r->me.view;
+		r->top++;
+		r->hole_ns = TIME_NEVER;
+		r->hole_tries = 0;
+		r->progress_ns = r->me.now_ns;
+	}
+	if (r->active && r->heard > r->top && r->top - r->stable < r->window_log)
+		hole_note(r);
+	speculate_deliver(r, out);
+}

@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Replicas and clients as processes of their own, joined by veth and network
+namespaces, and by memif and oskr-switch: right answers, clean ends, replicas that are
+killed and start anew, pings, and what a plain UDP socket is told.
+
+    e2e_process.py BUILD [STORY...]
+
+Stories that the machine cannot play are skipped and named.
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+import e2e_process_rig as rig
+from e2e_process_rig import Failed, Skipped, need
+
+MODES = ["unreplicated", "unreplicated-signed", "pbft"]
+
+programs = ""
+
+
+def netns(folder, queues=1):
+    return rig.Netns(folder, queues)
+
+
+def memif(folder):
+    return rig.Memif(folder, os.path.join(programs, "oskr-switch"))
+
+
+def modes(folder, net):
+    """Every mode, with right answers and clean ends."""
+    cluster = None
+    try:
+        for life, mode in enumerate(MODES, 1):
+            cluster = rig.Cluster(programs, folder, net, mode, ["--life", str(life)])
+            cluster.start_all()
+            result = cluster.client(["-t", "16"])
+            need(result["clients"] == 16, f"{result['clients']} clients, not 16")
+            cluster.end_all()
+    finally:
+        if cluster is not None:
+            cluster.close()
+        net.close()
+
+
+def modes_netns(folder):
+    modes(folder, netns(folder))
+
+
+def modes_memif(folder):
+    modes(folder, memif(folder))
+
+
+def values(folder, net):
+    """A key-value store, twice by the same client node: its second life goes on above."""
+    cluster = rig.Cluster(programs, folder, net, "pbft", ["-w", "ycsb-a"])
+    try:
+        cluster.start_all()
+        for _ in range(2):
+            result = cluster.client(["--records", "500", "-t", "8"])
+            need(result["wrong"] == 0, "wrong answers")
+        cluster.end_all()
+    finally:
+        cluster.close()
+        net.close()
+
+
+def values_netns(folder):
+    values(folder, netns(folder))
+
+
+def values_memif(folder):
+    values(folder, memif(folder))
+
+
+def large_netns(folder):
+    """Messages of many frames."""
+    cluster = rig.Cluster(programs, folder, netns(folder), "pbft", ["-w", "echo:20000/9000"])
+    try:
+        cluster.start_all()
+        cluster.client(["-t", "4"])
+        cluster.end_all()
+    finally:
+        cluster.close()
+        cluster.net.close()
+
+
+def leader(folder, net):
+    """The first primary is killed under load and starts anew, without its memory."""
+    cluster = rig.Cluster(programs, folder, net, "pbft", ["-w", "ycsb-a"])
+    try:
+        cluster.start_all()
+        client = cluster.client_begin(["-d", "8", "--warm", "0.2", "-t", "16", "--records", "200"])
+        client.wait_text("run ")
+        time.sleep(1)
+        cluster.kill(0)
+        time.sleep(2)
+        cluster.start(0)
+        cluster.replicas[0].wait_text("restarted without its memory")
+        result = cluster.client_result(client)
+        need(result["wrong"] == 0 and result["lost"] == 0, "wrong or lost answers")
+        for replica in cluster.replicas.values():
+            replica.wait_text(" serve ")
+        again = cluster.client(["--records", "200", "-t", "16"])
+        need(again["view_changes"] >= 1, "nobody replaced the leader that was killed")
+        cluster.end_all()
+    finally:
+        cluster.close()
+        net.close()
+
+
+def leader_netns(folder):
+    leader(folder, netns(folder))
+
+
+def leader_memif(folder):
+    leader(folder, memif(folder))
+
+
+def restart_refused(folder):
+    """Where nobody could help, a replica that lost its state says so."""
+    cluster = rig.Cluster(programs, folder, netns(folder), "unreplicated")
+    try:
+        cluster.start_all()
+        cluster.end_all()
+        cluster.start(0)
+        status = cluster.replicas[0].child.wait(rig.START_S)
+        need(status == 2, f"exit status {status}")
+        need("--life" in cluster.replicas[0].tail(), cluster.replicas[0].tail())
+        cluster.replicas.clear()
+        cluster.options = ["--life", "2"]
+        cluster.start_all()
+        cluster.client()
+        cluster.end_all()
+    finally:
+        cluster.close()
+        cluster.net.close()
+
+
+def refused(folder):
+    """A client on other terms than the replicas', and one that meets nobody."""
+    cluster = rig.Cluster(programs, folder, netns(folder), "unreplicated")
+    cases = [
+        ("--slots", ["--slots", "300"]),
+        ("--reply-auth", ["--reply-auth", "sign"]),
+        ("--workload", ["-w", "echo:100/100"]),
+        ("no answer from replica 0", ["--life", "7", "--wait", "1"]),
+    ]
+    try:
+        cluster.start_all()
+        for word, ours in cases:
+            client = cluster.client_begin(ours)
+            status = client.child.wait(rig.START_S)
+            last = client.text().splitlines()[-1]
+            need(status == 1, f"{ours}: exit status {status}: {last}")
+            need(last.startswith("oskr-client: ") and word in last, f"{ours}: {last}")
+        cluster.end_all()
+    finally:
+        cluster.close()
+        cluster.net.close()
+
+
+ASK = """
+import socket, sys
+link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+link.settimeout(5)
+link.connect((sys.argv[1], 7000))
+for size in (5, 17, 60):
+    link.send(b"oskr?".ljust(size))
+    answer = link.recv(2048)
+    if len(answer) > size:
+        sys.exit("more than was asked with")
+print(answer.decode(), end="")
+"""
+
+
+def neighbours(folder):
+    """ping, and an ordinary UDP socket, from a host beside the replicas."""
+    net = netns(folder)
+    cluster = rig.Cluster(programs, folder, net, "pbft")
+    host = net.before(5)
+    try:
+        rig.call(*host, "ip", "address", "add", "10.0.0.1/8", "dev", "eth0")
+        cluster.start_all()
+        ip = rig.ip_of(rig.MACS[2])
+        asked = subprocess.run(host + [sys.executable, "-c", ASK, ip], capture_output=True,
+                               text=True, check=False, timeout=30)
+        need(asked.stdout == "oskr replica 2 pbft\n", f"{asked.stdout}{asked.stderr}")
+        ping(host, ip)
+        cluster.end_all()
+    finally:
+        cluster.close()
+        net.close()
+
+
+def ping(host, ip):
+    if subprocess.run(["sh", "-c", "command -v ping"], capture_output=True,
+                      check=False).returncode != 0:
+        rig.call(*host, sys.executable, "-c", PING, ip)
+        return
+    for size in (0, 56, 1472):
+        done = subprocess.run(host + ["ping", "-c", "3", "-i", "0.2", "-s", str(size), ip],
+                              capture_output=True, text=True, check=False, timeout=30)
+        need(re.search(r"\b3 received", done.stdout), f"ping -s {size}: {done.stdout}")
+
+
+PING = """
+import os, socket, struct, sys
+link = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+link.settimeout(5)
+link.connect((sys.argv[1], 0))
+def total(data):
+    data += b"\\0" * (len(data) % 2)
+    sum16 = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while sum16 >> 16:
+        sum16 = (sum16 & 0xffff) + (sum16 >> 16)
+    return ~sum16 & 0xffff
+for number, size in enumerate((0, 56, 57, 1472)):
+    body = os.urandom(size)
+    head = struct.pack("!BBHHH", 8, 0, 0, 77, number)
+    link.send(struct.pack("!BBHHH", 8, 0, total(head + body), 77, number) + body)
+    while True:
+        packet = link.recv(4096)[20:]
+        if packet[:2] == b"\\0\\0" and packet[4:8] == head[4:8]:
+            break
+    if packet[8:] != body or total(packet) != 0:
+        sys.exit(f"a wrong answer to {size} bytes")
+"""
+
+
+def steering(folder):
+    """Two queues: nearly all frames land at the owner's, whatever the kernel hashes by."""
+    if len(rig.cpus()) < 2:
+        raise Skipped("fewer than 2 CPUs")
+    net = netns(folder)
+    cluster = rig.Cluster(programs, folder, net, "pbft")
+    out = []
+    try:
+        cluster.start_all(queues=2)
+        cluster.client(["-t", "16"])
+        for index in range(cluster.count):
+            before = landed(cluster.replicas[index])
+            out.append(before)
+        cluster.client(["-t", "16", "-d", "3"])
+        for index, before in enumerate(out):
+            after = landed(cluster.replicas[index])
+            right, handed = after[0] - before[0], after[1] - before[1]
+            share = right / max(right + handed, 1)
+            print(f"    replica {index}: {right} landed right, {handed} handed over: "
+                  f"{100 * share:.2f} %")
+            need(share >= 0.99, f"replica {index}: only {100 * share:.2f} % landed right")
+        cluster.end_all()
+    finally:
+        cluster.close()
+        net.close()
+
+
+def landed(replica):
+    prefix = next(w for w in replica.words if w.startswith("--file-prefix=")).split("=", 1)[1]
+    rows, part = {}, "/oskr/stats"
+    while part is not None:
+        answer = rig.telemetry(prefix, part)["/oskr/stats"]
+        rows.update(answer)
+        part = f"/oskr/stats,{answer['next']}" if "next" in answer else None
+    name = next(key for key in rows if key.endswith("/landed_right"))
+    return rows[name], rows[name.replace("landed_right", "handed_over")]
+
+
+STORIES = [modes_netns, modes_memif, values_netns, values_memif, large_netns, leader_netns,
+           leader_memif, restart_refused, refused, neighbours, steering]
+
+
+def main():
+    global programs
+    programs = os.path.abspath(sys.argv[1])
+    chosen = [s for s in STORIES if len(sys.argv) < 3 or s.__name__ in sys.argv[2:]]
+    failed = 0
+    for story in chosen:
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="oskr-") as folder:
+            try:
+                story(folder)
+                verdict = "passed"
+            except Skipped as skipped:
+                verdict = f"SKIPPED: {skipped}"
+            except (Failed, subprocess.TimeoutExpired) as fault:
+                failed += 1
+                verdict = f"FAILED: {fault}"
+        print(f"{story.__name__}: {verdict} ({time.monotonic() - begin:.1f} s)", flush=True)
+    print(f"{len(chosen)} stories, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

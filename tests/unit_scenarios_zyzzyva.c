@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What Byzantine primaries, backups and clients, and bad luck, can do to Zyzzyva,
+ * case by case; the network is a good one but for what the case says.
+ */
+#include "tests/scenario_rig.h"
+
+#include "protocols/zyzzyva/decide.h"
+#include "protocols/zyzzyva/zyzzyva.h"
+
+enum { LIE_WITHOUT_LAST = 1, SLOT = 20 };
+
+static uint64_t
+figures_sum(const struct sim *sim, uint64_t nodes, const char *name)
+{
+	uint64_t sum = 0;
+	for (uint64_t left = nodes; left != 0; left &= left - 1)
+		sum += scenario_figure(sim, (uint16_t)__builtin_ctzll(left), name);
+	return sum;
+}
+
+/* ---- Z03: two orders -------------------------------------------------------------------- */
+
+static void
+without_last(struct scenario_letter *l)
+{
+	struct lie_body body = {
+	    l->letter->body + 32, l->letter->body_size - 32, l->letter->body_room - 32};
+	if (lie_batch(l->sim, &body, NULL, LIE_WITHOUT_LAST))
+		l->letter->body_size = body.size + 32;
+}
+
+static const char *
+moved_by_proof(struct sim *sim)
+{
+	if (figures_sum(sim, R(1) | R(2) | R(3), "poms") == 0)
+		return "nobody proved the primary's misbehaviour";
+	return view_moved(sim);
+}
+
+static const struct scenario equivocation_scenario = {
+    .id = "Z03",
+    .story = "the primary orders one batch for half of them, another for the others",
+    .mode = "zyzzyva",
+    .faulty = R(0),
+    .rules = {{.type = ZYZZYVA_ORDER_REQ,
+	.from = R(0),
+	.to = R(2) | R(3),
+	.nth = SLOT,
+	.act = SCENARIO_MUTATE,
+	.mutate = without_last}},
+    .expect = moved_by_proof,
+};
+
+/* Headers as the primary would write them, signatures as it would not. */
+static void
+pom_forge(struct scenario_letter *l)
+{
+	struct order_copy copies[2];
+	memset(copies, 0, sizeof(copies));
+	for (uint32_t i = 0; i < 2; i++) {
+		copies[i].header = *l->letter->header;
+		copies[i].header.type = ZYZZYVA_ORDER_REQ;
+		copies[i].header.proof = PROOF_SIGNATURE;
+		copies[i].header.sender = 0;
+		copies[i].header.seq = 1 + l->number;
+		copies[i].header.digest[0] = (uint8_t)(1 + i);
+	}
+	l->letter->header->type = ZYZZYVA_POM;
+	l->letter->header->view = 0;
+	l->letter->proof = l->sim->plan.protocol.protocol_proof;
+	memcpy(l->letter->body, copies, sizeof(copies));
+	l->letter->body_size = sizeof(copies);
+}
+
+static const struct scenario forged_proof_scenario = {
+    .id = "Z03 forged",
+    .story = "a backup makes up proofs of misbehaviour",
+    .mode = "zyzzyva",
+    .faulty = R(3),
+    .rules = {{.act = SCENARIO_FORGE,
+	.at_ns = 100 * MS,
+	.every_ns = 20 * MS,
+	.times = 20,
+	.amount = 3,
+	.fault = {.from = R(3), .to = R(0) | R(1) | R(2)},
+	.mutate = pom_forge}},
+    .expect = view_kept,
+};
+
+/* ---- Z04: the slow path ------------------------------------------------------------------- */
+
+static const char *
+answered_slowly(struct sim *sim)
+{
+	if (figures_sum(sim, CLIENTS, "answers_slow") == 0)
+		return "nothing was answered by certificates";
+	if (figures_sum(sim, CLIENTS, "answers_fast") != 0)
+		return "three of four replies were taken for an answer";
+	return view_kept(sim);
+}
+
+static const struct scenario silent_scenario = {
+    .id = "Z04",
+    .story = "a backup is silent: everything goes on by certificates",
+    .mode = "zyzzyva",
+    .faulty = R(3),
+    .lost = R(3),
+    .rules = {{.from = R(3), .lasting = true, .act = SCENARIO_DROP}},
+    .expect = answered_slowly,
+};
+
+static const char *
+answered_fast(struct sim *sim)
+{
+	uint64_t fast = figures_sum(sim, CLIENTS, "answers_fast");
+	uint64_t slow = figures_sum(sim, CLIENTS, "answers_slow");
+	if (fast == 0 || slow > fast / 10)
+		return "the fast path was not taken";
+	if (figures_sum(sim, REPLICAS, "statements") > 4 * sim->oracle.ledger_count)
+		return "the fast path cost signatures";
+	return view_kept(sim);
+}
+
+static const struct scenario fast_scenario = {
+    .id = "Z04 none",
+    .story = "nobody is slow: all is answered by the fast path",
+    .mode = "zyzzyva",
+    .rules = {{.type = ZYZZYVA_ORDER_REQ, .from = R(0), .act = SCENARIO_COUNT}},
+    .expect = answered_fast,
+};
+
+/* ---- Z05: undoing -----------------------------------------------------------------------------
+ */
+
+static const char *
+rolled_back(struct sim *sim)
+{
+	if (scenario_figure(sim, 0, "rolled_back") == 0)
+		return "the old primary undid nothing";
+	return view_moved(sim);
+}
+
+static const struct scenario rollback_scenario = {
+    .id = "Z05",
+    .story = "the primary is cut off from the others, and goes on executing what clients ask",
+    .mode = "zyzzyva",
+    .settings = {.checkpoint_interval = 64},
+    .rules = {{.act = SCENARIO_FAULT,
+	.at_ns = 100 * MS,
+	.fault =
+	    {.kind = FAULT_PARTITION, .from = R(0), .to = R(1) | R(2) | R(3), .end_ns = 150 * MS}}},
+    .expect = rolled_back,
+};
+
+/* ---- Z06: holes --------------------------------------------------------------------------------
+ */
+
+static const char *
+holes_filled(struct sim *sim)
+{
+	if (scenario_figure(sim, 2, "fill_holes") == 0)
+		return "nobody asked for what is missing";
+	return view_kept(sim);
+}
+
+static const struct scenario hole_scenario = {
+    .id = "Z06",
+    .story = "the primary keeps every third order from one backup, and does not hand it out",
+    .mode = "zyzzyva",
+    .faulty = R(0),
+    .rules = {{.type = ZYZZYVA_ORDER_REQ,
+	.from = R(0),
+	.to = R(2),
+	.seq_every = 3,
+	.act = SCENARIO_DROP}},
+    .expect = holes_filled,
+};
+
+static const struct scenario hole_for_all_scenario = {
+    .id = "Z06 for all",
+    .story = "the primary leaves one order out for everybody",
+    .mode = "zyzzyva",
+    .faulty = R(0),
+    .rules = {{.type = ZYZZYVA_ORDER_REQ,
+	.from = R(0),
+	.to = R(1) | R(2) | R(3),
+	.view = SCENARIO_IS(0),
+	.seq = SCENARIO_IS(SLOT),
+	.act = SCENARIO_DROP}},
+    .expect = view_moved,
+};
+
+/* ---- Z07: the history counts
+ * ---------------------------------------------------------------------- */
+
+static void
+history_other(struct scenario_letter *l)
+{
+	struct reply_head *head = (void *)l->letter->body;
+	/* Of a large result the digest alone is told. */
+	if (l->letter->body_size >= sizeof(*head))
+		head->history32[0] ^= 1;
+	else
+		l->letter->header->digest[0] ^= 1;
+}
+
+static const struct scenario history_scenario = {
+    .id = "Z07",
+    .story = "a backup's replies differ from the others' in h alone",
+    .mode = "zyzzyva",
+    .faulty = R(3),
+    .rules =
+	{
+	    {.type = MESSAGE_REPLY,
+		.from = R(3),
+		.lasting = true,
+		.act = SCENARIO_MUTATE,
+		.mutate = history_other},
+	    {.type = BFT_REPLY_DIGEST,
+		.from = R(3),
+		.lasting = true,
+		.optional = true,
+		.act = SCENARIO_MUTATE,
+		.mutate = history_other},
+	},
+    .expect = answered_slowly,
+};
+
+/* ---- Z08: what all have executed is kept
+ * ------------------------------------------------------------ */
+
+static void
+history_omitted(struct scenario_letter *l)
+{
+	struct view_change_head *head = (void *)l->letter->body;
+	l->letter->body_size -= (uint32_t)head->entries_count * 32;
+	head->entries_count = 0;
+}
+
+static const struct scenario omitted_scenario = {
+    .id = "Z08",
+    .story = "one of the three who make the new view leaves out what was complete",
+    .mode = "zyzzyva",
+    .faulty = R(3),
+    .settings = {.checkpoint_interval = 64},
+    .rules =
+	{
+	    {.type = ZYZZYVA_VIEW_CHANGE,
+		.from = R(3),
+		.act = SCENARIO_MUTATE,
+		.mutate = history_omitted},
+	    {.act = SCENARIO_FAULT,
+		.at_ns = 50 * MS,
+		.fault =
+		    {.kind = FAULT_PARTITION, .from = R(0), .to = ALL & ~R(0), .end_ns = 400 * MS}},
+	},
+    .expect = view_moved,
+};
+
+/* ---- Z09: late replies
+ * -------------------------------------------------------------------------------- */
+
+static const struct scenario late_scenario = {
+    .id = "Z09",
+    .story = "the fourth reply comes when the client has just given it up",
+    .mode = "zyzzyva",
+    .rules = {{.type = MESSAGE_REPLY, .from = R(3), .act = SCENARIO_DELAY, .amount = 3 * MS}},
+    .expect = view_kept,
+};
+
+/* ---- C06, C07: clients
+ * ---------------------------------------------------------------------------------- */
+
+static const char *
+history_stable(struct sim *sim)
+{
+	for (uint16_t i = 0; i < 3; i++) {
+		if (scenario_figure(sim, i, "stable") == 0)
+			return "the history did not become stable";
+	}
+	return figures_sum(sim, CLIENTS, "commits") == 0 ? "no client asked for a certificate"
+							 : view_kept(sim);
+}
+
+static const struct scenario no_commit_scenario = {
+    .id = "C06",
+    .story = "some clients stop before COMMIT: others and checkpoints commit the history",
+    .mode = "zyzzyva",
+    .faulty = R(3),
+    .lost = R(3),
+    .rules =
+	{
+	    {.type = MESSAGE_REPLY, .from = R(3), .lasting = true, .act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_COMMIT, .from = C(0), .lasting = true, .act = SCENARIO_DROP},
+	},
+    .expect = history_stable,
+};
+
+static const struct scenario commit_to_one_scenario = {
+    .id = "C07 to one",
+    .story = "certificates reach one replica alone",
+    .mode = "zyzzyva",
+    .faulty = R(3),
+    .lost = R(3),
+    .rules =
+	{
+	    {.type = MESSAGE_REPLY, .from = R(3), .lasting = true, .act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_COMMIT,
+		.from = CLIENTS,
+		.to = R(0) | R(2) | R(3),
+		.act = SCENARIO_DROP},
+	},
+    .expect = history_stable,
+};
+
+/* A signature is wrong, the view another, one signer twice, one too few, or one who is nobody. */
+static void
+certificate_wrong(struct scenario_letter *l)
+{
+	struct commit_head *head = (void *)l->letter->body;
+	uint8_t *signatures = (uint8_t *)(head + 1);
+	switch (l->number % 5) {
+	case 0:
+		signatures[7] ^= 1;
+		break;
+	case 1:
+		head->view++;
+		break;
+	case 2:
+		memcpy(signatures + SIGNATURE_SIZE, signatures, SIGNATURE_SIZE);
+		break;
+	case 3:
+		head->signers &= head->signers - 1;
+		l->letter->body_size -= SIGNATURE_SIZE;
+		break;
+	default:
+		head->seq++;
+		break;
+	}
+}
+
+static const char *
+wrong_ones_refused(struct sim *sim)
+{
+	return figures_sum(sim, CLIENTS, "commits") == 0 ? "no certificate was sent"
+							 : view_kept(sim);
+}
+
+static const struct scenario bad_certificates_scenario = {
+    .id = "C07 forged",
+    .story = "a client's certificates are wrong in one way or another",
+    .mode = "zyzzyva",
+    .faulty = R(3) | C(0),
+    .lost = R(3),
+    .rules =
+	{
+	    {.type = MESSAGE_REPLY, .from = R(3), .lasting = true, .act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_COMMIT,
+		.from = C(0),
+		.act = SCENARIO_MUTATE,
+		.mutate = certificate_wrong},
+	},
+    .expect = wrong_ones_refused,
+};
+
+/* ---- a primary that is not there, a replica that forgot
+ * ---------------------------------------------------- */
+
+static const struct scenario silent_primary_scenario = {
+    .id = "Z10",
+    .story = "the primary orders nothing",
+    .mode = "zyzzyva",
+    .faulty = R(0),
+    .rules = {{.type = ZYZZYVA_ORDER_REQ, .from = R(0), .act = SCENARIO_DROP}},
+    .expect = view_moved,
+};
+
+static const struct scenario restart_scenario = {
+    .id = "Z11",
+    .story = "a backup loses its memory and comes back",
+    .mode = "zyzzyva",
+    .operations = 500,
+    .rules = {{.act = SCENARIO_FAULT,
+	.at_ns = 150 * MS,
+	.fault = {.kind = FAULT_AMNESIA, .from = R(2), .to = R(2), .end_ns = 250 * MS}}},
+    .expect = view_kept,
+};
+
+TELL(equivocation)
+TELL(forged_proof)
+TELL(silent)
+TELL(fast)
+TELL(rollback)
+TELL(hole)
+TELL(hole_for_all)
+TELL(history)
+TELL(omitted)
+TELL(late)
+TELL(no_commit)
+TELL(commit_to_one)
+TELL(bad_certificates)
+TELL(silent_primary)
+TELL(restart)
+
+static const struct unit_story stories[] = {
+    STORY(equivocation),
+    STORY(forged_proof),
+    STORY(silent),
+    STORY(fast),
+    STORY(rollback),
+    STORY(hole),
+    STORY(hole_for_all),
+    STORY(history),
+    STORY(omitted),
+    STORY(late),
+    STORY(no_commit),
+    STORY(commit_to_one),
+    STORY(bad_certificates),
+    STORY(silent_primary),
+    STORY(restart),
+};
+
+UNIT_MAIN("scenarios_zyzzyva", stories)

@@ -114,6 +114,7 @@ struct options_mode {
 	uint32_t replicas_base;	     /* ... replicas_base */
 	bool replies_signed;	     /* --reply-auth is sign unless given */
 	bool speculative;	     /* --instances 1 only */
+	bool votes_signed;	     /* replicas sign and verify for each batch, whatever --auth */
 };
 
 /* Not replicated: the number of replicas does not follow from that of faults. */

@@ -12,10 +12,10 @@
 
 enum {
 	/*
-	 * One proposal of 4096 requests, a digest and a proof for each, its own two, and two
-	 * certificates, each with signatures of up to 64 replicas.
+	 * One proposal of 4096 requests, a digest and a proof for each, its own two, and
+	 * certificates: signatures of up to 64 replicas, three times.
 	 */
-	CLAIMS_MAX = 2 * 4096 + 2 + 2 * 64,
+	CLAIMS_MAX = 2 * 4096 + 2 + 3 * 64,
 	/* Headers that signatures in a message's body are about, of a burst and of one message. */
 	CLAIMS_SCRATCH_MAX = 1024,
 	CLAIMS_SCRATCH_PER_MESSAGE = 2 * 64,

@@ -100,6 +100,7 @@ struct outbox {
 	uint32_t notes_count;
 	uint32_t large_count;
 	uint32_t large_ready;
+	bool urgent; /* others wait for what was written: it goes out before anything is executed */
 };
 
 /* The next envelope, to the replicas in mask `to` (not 0). */

@@ -3,6 +3,7 @@
 #include "engine/placement.h"
 
 #include "engine/check.h"
+#include "engine/quorum.h"
 
 /* Measured with pbft, batches of 100 (perf/ratio.sh tells what a machine's signatures cost). */
 enum {
@@ -28,6 +29,11 @@ placement_costs(const struct options *options)
 	if (options->request_auth == AUTH_SIGN) {
 		costs.replica += VERIFY_NS;
 		costs.clients += SIGN_NS;
+	}
+	if (options->mode != NULL && options->mode->votes_signed) {
+		/* Each replica signs once a batch, and verifies the signatures of a quorum. */
+		double quorum = quorum_size(options->replicas, options->faults);
+		costs.replica += (SIGN_NS + quorum * VERIFY_NS) / (double)options->batch;
 	}
 	return costs;
 }

@@ -43,7 +43,7 @@ struct protocol_config {
 	bool wait_all;	    /* where answers may be few: only those of all replicas count */
 	uint64_t view_timeout_ns; /* a request known and not executed for so long: a new view */
 	uint64_t batch_timeout_ns;
-	uint64_t retry_ns; /* a client asks again after so long */
+	uint64_t retry_ns;	  /* a client asks again after so long */
 	uint64_t timestamp_first; /* client: its requests' timestamps are above this */
 };
 
@@ -160,6 +160,7 @@ enum protocol_flags {
 	PROTOCOL_REPLIES_SIGNED = 1 << 0, /* replies are signed unless asked otherwise */
 	PROTOCOL_SPECULATIVE = 1 << 1,	  /* one instance only */
 	PROTOCOL_SINGLE = 1 << 2,	  /* not replicated: f is of no use */
+	PROTOCOL_VOTES_SIGNED = 1 << 3,	  /* certificates are made of them, whatever --auth says */
 };
 
 struct protocol {

@@ -257,6 +257,7 @@ void
 shard_flush(struct shard *s)
 {
 	struct outbox *out = &s->outbox;
+	out->urgent = false;
 	if (out->sends_count > 0) {
 		s->config.crypto_ops->seal(s->config.crypto, out->sends, out->sends_count);
 		s->counters.sends += out->sends_count;
@@ -574,6 +575,8 @@ shard_run(struct shard *s, uint64_t now_ns, const struct datagram *list, uint32_
 	datagrams_parse(s, list, count);
 	uint32_t steps = messages_run(s);
 	steps += timers_run(s);
+	if (s->outbox.urgent)
+		shard_flush(s);
 	s->config.drain(s->config.owner);
 	if (s->segmenter != NULL)
 		steps += segments_run(s);

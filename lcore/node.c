@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ERROR_SIZE = 256 };
+enum { ERROR_SIZE = 256, CLIENT_BURSTS = 4 };
 
 static void
 digest(void *context, const struct digest_job *jobs, uint32_t count)
@@ -220,6 +220,19 @@ killed_poll(struct node *node)
 	endpoint_release(node->endpoint);
 }
 
+/* One burst: what came in, and what was done about it and besides. */
+static uint32_t
+burst_poll(struct node *node, uint64_t now_ns)
+{
+	uint32_t count = endpoint_receive(node->endpoint, node->datagrams, node->burst_max);
+	if (node->enrolment != NULL)
+		count = enrolment_poll(node->enrolment, now_ns, node->datagrams, count);
+	uint32_t steps =
+	    node->is_replica ? replica_poll(node, now_ns, count) : client_poll(node, now_ns, count);
+	endpoint_release(node->endpoint);
+	return steps + count;
+}
+
 uint32_t
 node_poll(void *self, uint64_t now_ns)
 {
@@ -231,11 +244,16 @@ node_poll(void *self, uint64_t now_ns)
 			replica_restart(node);
 		return 0;
 	}
-	uint32_t count = endpoint_receive(node->endpoint, node->datagrams, node->burst_max);
-	if (node->enrolment != NULL)
-		count = enrolment_poll(node->enrolment, now_ns, node->datagrams, count);
-	uint32_t steps =
-	    node->is_replica ? replica_poll(node, now_ns, count) : client_poll(node, now_ns, count);
-	endpoint_release(node->endpoint);
-	return steps + count;
+	uint32_t work = 0;
+	uint32_t count = 0;
+	/*
+	 * A client node gets an answer from every replica, most of which it only drops: where
+	 * it shares its lcore with replicas, one burst a round would let them pile up.
+	 */
+	uint32_t bursts = node->is_replica ? 1 : CLIENT_BURSTS;
+	do {
+		count = burst_poll(node, now_ns);
+		work += count;
+	} while (--bursts > 0 && count >= node->burst_max);
+	return work;
 }

@@ -50,6 +50,7 @@ program_describe(
 		    .replicas_base = protocol->replicas_base,
 		    .replies_signed = (protocol->flags & PROTOCOL_REPLIES_SIGNED) != 0,
 		    .speculative = (protocol->flags & PROTOCOL_SPECULATIVE) != 0,
+		    .votes_signed = (protocol->flags & PROTOCOL_VOTES_SIGNED) != 0,
 		};
 	}
 }

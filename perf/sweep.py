@@ -80,6 +80,7 @@ def options_parse(arguments):
                         help="with --hosts: options that replicas alone take ('-b 100')")
     options = parser.parse_args(own)
     options.extra = extra
+    options.cluster = None  # what runs a point, where that is on hosts
     if options.rates:
         clients_given = options.clients is not parser.get_default("clients")
         if clients_given and len(options.clients) > 1:
@@ -271,7 +272,6 @@ def main(arguments):
     options = options_parse(arguments)
     options.build = options.build.resolve()
     options.out = options.out.resolve()
-    options.cluster = None
     try:
         if options.hosts is None:
             runs.require_program(options.build, "oskr-cluster")

@@ -12,8 +12,8 @@ static const struct protocol protocols[] = {
     {"unreplicated-signed", NULL, PROTOCOL_SINGLE | PROTOCOL_REPLIES_SIGNED, 0, 1,
 	&unreplicated_replica, &unreplicated_client},
     {"pbft", NULL, 0, 3, 1, &pbft_replica, &pbft_client},
-    {"hotstuff", "hot-stuff", 0, 3, 1, &hotstuff_replica, &hotstuff_client},
-    {"hotstuff2", "hot-stuff-2", 0, 3, 1, &hotstuff2_replica, &hotstuff_client},
+    {"hotstuff", "hot-stuff", PROTOCOL_VOTES_SIGNED, 3, 1, &hotstuff_replica, &hotstuff_client},
+    {"hotstuff2", "hot-stuff-2", PROTOCOL_VOTES_SIGNED, 3, 1, &hotstuff2_replica, &hotstuff_client},
     {"zyzzyva", NULL, PROTOCOL_SPECULATIVE, 3, 1, &zyzzyva_replica, &zyzzyva_client},
 };
 

@@ -13,11 +13,11 @@
 #include <string.h>
 
 static const struct options_mode modes[] = {
-    {"unreplicated", NULL, 0, 1, false, false},
-    {"unreplicated-signed", NULL, 0, 1, true, false},
-    {"pbft", NULL, 3, 1, false, false},
-    {"hotstuff", "hot-stuff", 3, 1, false, false},
-    {"zyzzyva", NULL, 3, 1, false, true},
+    {"unreplicated", NULL, 0, 1, false, false, false},
+    {"unreplicated-signed", NULL, 0, 1, true, false, false},
+    {"pbft", NULL, 3, 1, false, false, false},
+    {"hotstuff", "hot-stuff", 3, 1, false, false, true},
+    {"zyzzyva", NULL, 3, 1, false, true, false},
 };
 
 static const struct options_program cluster = {

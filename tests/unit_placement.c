@@ -100,6 +100,23 @@ crowded_replicas_go_beside_clients(void)
 	CU_ASSERT_EQUAL(p.client_nodes, 1);
 }
 
+/* Where votes are signed, replicas have more to do than their clients: two sit apart. */
+static void
+signed_votes_weigh(void)
+{
+	static const struct options_mode signing = {.name = "signing", .votes_signed = true};
+	struct options o = options_of(4, AUTH_MAC);
+	double plain = placement_costs(&o).replica;
+	o.mode = &signing;
+	o.batch = 100;
+	double large = placement_costs(&o).replica;
+	CU_ASSERT(large > plain);
+	struct placement p = placed(&o, 2, 64);
+	CU_ASSERT_EQUAL(beside_clients(&p, 4), 2);
+	o.batch = 1;
+	CU_ASSERT(placement_costs(&o).replica > large);
+}
+
 /* No lcore has more than the lightest and one replica, unless it is a single node's. */
 static void
 shares_are_even(void)
@@ -133,6 +150,7 @@ static const struct unit_story stories[] = {
     {"replicas are alone where they can be", replicas_are_alone_where_they_can_be},
     {"one replica leaves its lcore to nobody", one_replica_leaves_its_lcore_to_nobody},
     {"crowded replicas go beside clients", crowded_replicas_go_beside_clients},
+    {"signed votes weigh", signed_votes_weigh},
     {"shares are even", shares_are_even},
 };
 

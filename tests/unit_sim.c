@@ -111,6 +111,7 @@ model_of_four(enum preset preset, uint64_t seed)
 	    .faults = 1,
 	    .quorum = 3,
 	    .byzantine = true,
+	    .own_lies = true,
 	    .client_lies = true,
 	    .amnesia = true,
 	};

@@ -63,6 +63,13 @@ tc_size(uint32_t quorum)
 	return (uint32_t)(sizeof(struct tc_head) + quorum * sizeof(struct tc_entry));
 }
 
+/* Bytes that tc_write() writes. */
+static inline uint32_t
+tc_kept_size(const struct tc_kept *tc)
+{
+	return tc_size(quorum_count(tc->head.signers));
+}
+
 /* Do they certify the same? (There is one QC a view, whoever signed it.) */
 static inline bool
 qc_equal(const struct qc_head *a, const struct qc_head *b)

@@ -29,11 +29,15 @@ chain_knows(const struct hotstuff *r, const struct qc_head *head)
 static void
 decide(struct hotstuff *r, const struct qc_head *head, struct outbox *out)
 {
-	if (head->height > r->decided.height)
+	if (head->height > r->decided.height) {
 		r->decided = *head;
-	else if (head->height == r->decided.height && !qc_equal(head, &r->decided))
+		r->deciding = r->high;
+		/* Made of votes that came to us alone. */
+		r->untold = qc_equal(&r->high.head, &r->made.head);
+	} else if (head->height == r->decided.height && !qc_equal(head, &r->decided)) {
 		safety_fault(r, "SAFETY: two blocks decided: view %lu, height %lu, committed %lu",
 		    head->view, head->height, out);
+	}
 }
 
 static void

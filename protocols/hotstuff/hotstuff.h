@@ -110,15 +110,19 @@ static_assert(sizeof(struct hotstuff_status) == 32, "no padding");
 
 /*
  * Body of CERTIFICATE: head, the signatures of `high`, the TC if has_tc: what
- * brought the sender to its view. (A replica that lost its memory locks itself on
- * the highest QC that q others show: see recover.c for why it needs no other.)
+ * brought the sender to its view; then the signatures of `deciding`, the QC that
+ * completed its highest three-chain: that may be one of a branch that was given
+ * up, and nobody else would ever show it. (A replica that lost its memory locks
+ * itself on the highest QC that q others show: see recover.c for why it needs no
+ * other.)
  */
 struct certificate_head {
 	uint64_t nonce; /* of the STATUS that this answers */
 	uint64_t has_tc;
 	struct qc_head high;
+	struct qc_head deciding; /* genesis: the receiver does not lack it */
 };
-static_assert(sizeof(struct certificate_head) == 72, "no padding");
+static_assert(sizeof(struct certificate_head) == 128, "no padding");
 
 /*
  * Who leads. "leader(v)" must be the same for all (section 4.2.3), so it depends

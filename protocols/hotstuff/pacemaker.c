@@ -7,10 +7,11 @@
  * no more. f + 1 such TIMEOUTs take others along; q are a TC, with which all go
  * on, and laggards jump.
  *
- * How long a view may take doubles only after more than f views in a row have
- * failed: f may be those of faulty leaders, and mean nothing; one more, and the
- * network is slower than was thought. It is given up again step by step, as
- * blocks are committed. See replica.h. One core.
+ * How long a view may take doubles only after more than 2f views in a row have
+ * failed. A faulty leader spoils two, its own and the one before, whose votes go
+ * to it: so 2f mean nothing; one more, and the network is slower than was
+ * thought. A doubling is given up again step by step, as blocks are committed.
+ * See replica.h. One core.
  */
 #include "protocols/hotstuff/replica.h"
 
@@ -69,7 +70,7 @@ pacemaker_enter(struct hotstuff *r, bool failed, struct outbox *out)
 	r->timer_ns = r->me.now_ns - time_had(r, view);
 	r->view = view;
 	r->stuck_ticks = 0;
-	if (failed && ++r->failures > config->faults) {
+	if (failed && ++r->failures > 2u * config->faults) {
 		r->backoff += r->backoff < HOTSTUFF_BACKOFF_MAX;
 		r->calm = 0;
 	}
@@ -155,7 +156,7 @@ timeout_send(struct hotstuff *r, struct outbox *out)
 		memcpy(head.vote_signature64, own->signature64, sizeof(head.vote_signature64));
 	}
 	uint32_t certificates = quorum_count(r->high.head.signers) * SIGNATURE_SIZE +
-				(has_tc ? tc_size(r->me.quorum) : 0);
+				(has_tc ? tc_kept_size(&r->tc) : 0);
 	struct letter letter = {
 	    .type = HOTSTUFF_TIMEOUT,
 	    .proof = PROOF_SIGNATURE,

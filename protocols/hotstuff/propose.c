@@ -10,8 +10,7 @@
  */
 #include "protocols/hotstuff/replica.h"
 
-/* A turn that is further away is not waited for: requests are handed on. */
-enum { TURN_NEAR = 4, VIEWS_KEPT = 8 };
+enum { VIEWS_KEPT = 8 }; /* proposals of so many views ago may still be of use */
 
 /* ---- whose turn it is ----------------------------------------------------------------- */
 
@@ -52,20 +51,16 @@ propose_hint(const struct hotstuff *r)
 }
 
 /*
- * Who should have a request that came here: this replica, if its turn is near,
- * for it proposes what it knows; else whoever can propose it next. Leaders that
- * stay get all of them.
+ * Who should have a request that came here: this replica, if it can propose it
+ * next, else whoever can. One that came a moment too late for the own block is
+ * handed on at once, for the own turn may be far away.
  */
 static uint64_t
 orderer(const struct hotstuff *r)
 {
-	uint64_t view = view_reached(r);
-	uint64_t near = r->filled > 0 && !r->me.config.stable_leader ? TURN_NEAR : 1;
-	for (uint64_t i = 0; i < near; i++) {
-		if (leads(r, view + i))
-			return own_bit(r);
-	}
-	return replica_bit(leader_of(r, view));
+	if (leads(r, view_next(r)))
+		return own_bit(r);
+	return replica_bit(leader_of(r, view_reached(r)));
 }
 
 /* To everybody, where it is the turn of one who may be silent: f + 1 timers have to run. */
@@ -84,7 +79,12 @@ propose_on_request(struct hotstuff *r, const struct message *m, struct outbox *o
 	uint32_t before = pool->last;
 	requests_take(&r->requests, m, to, out);
 	bool kept = pool->last != before && pool->last != 0;
-	if (kept && to == own_bit(r) && r->filled == 0 && is_suspect(r, view_next(r)))
+	if (!kept || to != own_bit(r))
+		return;
+	/* It may have been executed while the state was fetched: the cache knows. */
+	if (r->requests.moved_once)
+		replies_recall(m->header->sender, m->header->seq, out);
+	if (r->filled == 0 && is_suspect(r, view_next(r)))
 		outbox_relay(
 		    out, outbox_send(out, relay_targets(r)), pool_request(pool, pool->last - 1));
 }
@@ -178,11 +178,8 @@ propose_block(struct hotstuff *r, struct outbox *out)
 	    .justify = r->high.head,
 	    .has_tc = has_tc,
 	};
-	uint32_t certificates =
-	    quorum_count(r->high.head.signers) * SIGNATURE_SIZE +
-	    (has_tc ? (uint32_t)(sizeof(struct tc_head) +
-				 quorum_count(r->tc.head.signers) * sizeof(struct tc_entry))
-		    : 0);
+	uint32_t certificates = quorum_count(r->high.head.signers) * SIGNATURE_SIZE +
+				(has_tc ? tc_kept_size(&r->tc) : 0);
 	struct letter letter = {
 	    .type = HOTSTUFF_PROPOSAL,
 	    .proof = r->me.config.protocol_proof,
@@ -192,12 +189,14 @@ propose_block(struct hotstuff *r, struct outbox *out)
 	    .seq = head.height,
 	};
 	uint8_t *body = outbox_write(out, outbox_send(out, r->me.everybody), &r->me.stamp, &letter);
+	r->untold = false;
 	memcpy(body, &head, sizeof(head));
 	body = qc_write(&r->high, body + sizeof(head));
 	if (has_tc)
 		body = tc_write(&r->tc, body);
 	if (count > 0)
 		requests_write(&r->requests, body, count);
+	out->urgent = true;
 	r->proposed = r->view;
 	r->figures.proposals++;
 	r->figures.empty_blocks += count == 0;

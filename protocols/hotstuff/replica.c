@@ -30,11 +30,11 @@ places_of(const struct protocol_config *config)
 	    .full = 4 * config->checkpoint_interval, .light = reserve_of(config)};
 }
 
-/* The requests, two certificates, and what a TIMEOUT tells of a vote. */
+/* The requests; a CERTIFICATE's three certificates are more than any other message has. */
 static uint32_t
 claims_per_message(const struct protocol_config *config)
 {
-	return 2 + 2 * config->batch_count_max + 2 * quorum_of(config);
+	return 2 + 2 * config->batch_count_max + 3 * quorum_of(config);
 }
 
 static uint32_t
@@ -43,12 +43,16 @@ proposal_head_size(const struct protocol_config *config)
 	return block_head_size_max(quorum_of(config));
 }
 
+/* A TIMEOUT or a CERTIFICATE, with the larger head and the larger proof of both. */
 static uint32_t
 message_size_max(const struct protocol_config *config)
 {
-	uint32_t certificates = qc_signatures_size(quorum_of(config)) + tc_size(quorum_of(config));
+	uint32_t certificates =
+	    2 * qc_signatures_size(quorum_of(config)) + tc_size(quorum_of(config));
+	uint32_t vector = proof_size(PROOF_VECTOR, config->replicas_count);
+	static_assert(sizeof(struct timeout_head) >= sizeof(struct certificate_head), "larger");
 	return (uint32_t)(sizeof(struct message_header) + sizeof(struct timeout_head)) +
-	       certificates + SIGNATURE_SIZE;
+	       certificates + (vector > SIGNATURE_SIZE ? vector : SIGNATURE_SIZE);
 }
 
 struct layout {
@@ -193,7 +197,8 @@ on_message(struct hotstuff *r, const struct event *event, struct outbox *out)
 static bool
 work_left(const struct hotstuff *r)
 {
-	return sync_owes(r) || r->requests.recheck != 0 || r->shun_next != 0 || apply_ready(r);
+	return r->untold || sync_owes(r) || r->requests.recheck != 0 || r->shun_next != 0 ||
+	       apply_ready(r);
 }
 
 static void
@@ -202,6 +207,8 @@ on_timeout(struct hotstuff *r, struct outbox *out)
 	/* A leader's block first: all others wait for it. */
 	if (propose_deadline(r) <= r->me.now_ns)
 		propose_block(r, out);
+	else if (r->untold)
+		sync_tell(r, out);
 	else if (apply_ready(r))
 		return; /* after every step: see step() */
 	else if (r->shun_next != 0)

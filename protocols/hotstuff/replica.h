@@ -31,7 +31,7 @@ enum {
 	HOTSTUFF_TICKS_PER_TIMEOUT = 16, /* STATUS messages while nothing moves */
 	HOTSTUFF_TICKS_IDLE = 8,	 /* ticks between two STATUS messages without need */
 	HOTSTUFF_BACKOFF_MAX = 6,	 /* doublings of a view's timeout */
-	HOTSTUFF_BACKOFF_COMMITS = 8,	 /* commits until one doubling is given up */
+	HOTSTUFF_BACKOFF_COMMITS = 2,	 /* commits until one doubling is given up */
 	HOTSTUFF_RELAYS_MAX = 8,	 /* requests handed on in one step */
 	HOTSTUFF_COMPLAINTS_MAX = 16, /* that are heard of one replica, between two checkpoints */
 	HOTSTUFF_COMPLAINED_MAX = 256,
@@ -101,13 +101,15 @@ struct hotstuff {
 	uint64_t tick_ns;
 
 	/* "Data structures" of the paper's figures 4 and 5. */
-	uint64_t view;		/* curView */
-	uint64_t voted;		/* the highest view voted in, or given up */
-	uint8_t voted32[32];	/* what was voted for last */
-	struct qc_kept high;	/* genericQC: the highest that is known */
-	struct qc_head locked;	/* lockedQC */
-	struct tc_kept tc;	/* the highest; view 0: none */
-	struct qc_head decided; /* the highest block that is known to be committed */
+	uint64_t view;		 /* curView */
+	uint64_t voted;		 /* the highest view voted in, or given up */
+	uint8_t voted32[32];	 /* what was voted for last */
+	struct qc_kept high;	 /* genericQC: the highest that is known */
+	struct qc_head locked;	 /* lockedQC */
+	struct tc_kept tc;	 /* the highest; view 0: none */
+	struct qc_head decided;	 /* the highest block that is known to be committed */
+	struct qc_kept deciding; /* the QC that showed it, if that was the highest then */
+	bool untold;		 /* that is the highest QC, made here, and nobody else has it */
 
 	/* The view. */
 	uint64_t proposed;  /* the last view that this replica proposed in */
@@ -148,6 +150,7 @@ struct hotstuff {
 	uint64_t tick_committed;
 	uint64_t tick_executed;
 	uint64_t stuck_ticks; /* since the view, or the work in it, began */
+	uint64_t still_ticks; /* since something was committed or executed */
 
 	/* Clients complained of since the last checkpoint, each by one replica at least. */
 	uint16_t complained[HOTSTUFF_COMPLAINED_MAX];
@@ -320,6 +323,8 @@ void sync_tick(struct hotstuff *r, struct outbox *out);
 /* One step's share of what others are owed. */
 bool sync_owes(const struct hotstuff *r);
 void sync_answer(struct hotstuff *r, struct outbox *out);
+/* Shows everybody the highest QC. */
+void sync_tell(struct hotstuff *r, struct outbox *out);
 
 /* An answer of another to this replica's STATUS; its certificates have been learned. */
 void recover_on_answer(struct hotstuff *r, uint16_t peer, struct outbox *out);

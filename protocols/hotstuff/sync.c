@@ -19,6 +19,7 @@ struct answer {
 	struct certificate_head head;
 	struct qc high;
 	struct tc tc; /* where head.has_tc */
+	struct qc deciding;
 };
 
 static bool
@@ -75,29 +76,54 @@ sync_on_status(struct hotstuff *r, const struct message *m)
 	r->answers |= bit;
 }
 
+struct certificate {
+	uint64_t to;
+	uint64_t nonce;
+	const struct qc_kept *deciding; /* view 0: it is left out */
+};
+
 static void
-certificate_send(struct hotstuff *r, const struct peer *p, uint64_t to, struct outbox *out)
+certificate_send(struct hotstuff *r, const struct certificate *c, struct outbox *out)
 {
 	bool has_tc = r->tc.head.view > r->high.head.view;
 	struct certificate_head head = {
-	    .nonce = p->status.nonce, .has_tc = has_tc, .high = r->high.head};
-	uint32_t entries = quorum_count(r->tc.head.signers);
-	uint32_t certificates =
-	    quorum_count(r->high.head.signers) * SIGNATURE_SIZE +
-	    (has_tc ? (uint32_t)(sizeof(struct tc_head) + entries * sizeof(struct tc_entry)) : 0);
+	    .nonce = c->nonce,
+	    .has_tc = has_tc,
+	    .high = r->high.head,
+	    .deciding = c->deciding->head,
+	};
+	uint32_t signatures =
+	    quorum_count(r->high.head.signers) + quorum_count(c->deciding->head.signers);
 	struct letter letter = {
 	    .type = HOTSTUFF_CERTIFICATE,
 	    .proof = r->me.config.protocol_proof,
 	    .instance = r->me.config.instance,
-	    .body_size = (uint32_t)sizeof(head) + certificates,
+	    .body_size = (uint32_t)sizeof(head) + signatures * SIGNATURE_SIZE +
+			 (has_tc ? tc_kept_size(&r->tc) : 0),
 	    .view = r->view,
 	    .seq = r->high.head.view,
 	};
-	uint8_t *body = outbox_write(out, outbox_send(out, to), &r->me.stamp, &letter);
+	uint8_t *body = outbox_write(out, outbox_send(out, c->to), &r->me.stamp, &letter);
 	memcpy(body, &head, sizeof(head));
 	body = qc_write(&r->high, body + sizeof(head));
 	if (has_tc)
-		tc_write(&r->tc, body);
+		body = tc_write(&r->tc, body);
+	qc_write(c->deciding, body);
+}
+
+static const struct qc_kept none;
+
+/*
+ * The QC that commits the last requests is made by one replica, and no block
+ * follows that would carry it: so it goes by itself, or clients would wait for
+ * f + 1 answers until somebody asks.
+ */
+void
+sync_tell(struct hotstuff *r, struct outbox *out)
+{
+	const struct certificate c = {.to = member_others(&r->me), .deciding = &none};
+	r->untold = false;
+	certificate_send(r, &c, out);
 }
 
 static void
@@ -105,9 +131,14 @@ status_answer(struct hotstuff *r, uint32_t peer, struct outbox *out)
 {
 	const struct peer *p = &r->peers[peer];
 	uint64_t to = replica_bit(peer);
+	bool behind = p->status_view < r->view || p->status.high < r->high.head.view ||
+		      p->status.committed < r->committed;
 	r->answers &= ~to;
-	if (p->status.nonce != 0 || p->status_view < r->view || p->status.high < r->high.head.view)
-		certificate_send(r, p, to, out);
+	bool lacks = p->status.committed < r->decided.height;
+	const struct certificate c = {
+	    .to = to, .nonce = p->status.nonce, .deciding = lacks ? &r->deciding : &none};
+	if (p->status.nonce != 0 || behind)
+		certificate_send(r, &c, out);
 	if (p->status.stable < r->checkpoints.stable ||
 	    p->status.committed <= r->checkpoints.stable)
 		checkpoints_answer(&r->checkpoints, to, out);
@@ -124,25 +155,34 @@ answer_read(const struct hotstuff *r, const struct message *m, struct answer *a)
 	a->high.head = a->head.high;
 	if (!qc_read(&r->me, &reader, &a->high))
 		return false;
-	if (a->head.has_tc == 0)
-		return reader.left == 0;
-	return a->head.has_tc == 1 && tc_read(&r->me, &reader, &a->tc) && reader.left == 0;
+	if (a->head.has_tc > 1 || (a->head.has_tc == 1 && !tc_read(&r->me, &reader, &a->tc)))
+		return false;
+	a->deciding.head = a->head.deciding;
+	return qc_read(&r->me, &reader, &a->deciding) && reader.left == 0;
+}
+
+/* Of use: something is new, or this replica asks because it lost its memory. */
+static bool
+answer_is_news(const struct hotstuff *r, const struct answer *a)
+{
+	if (r->silent || a->high.head.view > r->high.head.view)
+		return true;
+	if (a->head.has_tc == 1 && a->tc.head.view > r->tc.head.view)
+		return true;
+	return a->deciding.head.height > r->committed && !chain_knows(r, &a->deciding.head);
 }
 
 enum verdict
 sync_screen_certificate(const struct hotstuff *r, const struct message *m, struct claims *claims)
 {
 	struct answer a;
-	if (!peer_fits(r, m) || !answer_read(r, m, &a))
-		return VERDICT_DROP;
-	/* Of no use: nothing is new, and nobody recovers. */
-	if (!r->silent && a.high.head.view <= r->high.head.view &&
-	    (a.head.has_tc == 0 || a.tc.head.view <= r->tc.head.view))
+	if (!peer_fits(r, m) || !answer_read(r, m, &a) || !answer_is_news(r, &a))
 		return VERDICT_DROP;
 	claims_add_message(claims, m, m->header->sender, r->me.config.self);
 	claims_add_qc(r, &a.high, claims);
 	if (a.head.has_tc)
 		claims_add_tc(r, &a.tc, claims);
+	claims_add_qc(r, &a.deciding, claims);
 	return VERDICT_STEP;
 }
 
@@ -155,6 +195,11 @@ sync_on_certificate(struct hotstuff *r, const struct message *m, struct outbox *
 	chain_on_qc(r, &a.high, out);
 	if (a.head.has_tc)
 		pacemaker_on_tc(r, &a.tc, out);
+	chain_on_qc(r, &a.deciding, out);
+	/* It may be of a branch that nothing here leads to. */
+	if (!qc_is_genesis(&a.deciding.head) &&
+	    tree_find(&r->tree, a.deciding.head.digest32) == NULL)
+		sync_want(r, &a.deciding.head, out);
 	/* The nonce is of this life: what was said to a former one counts no more. */
 	if (a.head.nonce != 0 && a.head.nonce == r->nonce)
 		recover_on_answer(r, m->header->sender, out);
@@ -340,13 +385,13 @@ sync_on_block(struct hotstuff *r, const struct message *m, struct outbox *out)
 
 /*
  * Blocks alone do not lead on: what is stable elsewhere is ahead, and nothing has
- * moved here for a tick.
+ * moved here for some ticks.
  */
 static void
-catch_up(struct hotstuff *r, bool moved, struct outbox *out)
+catch_up(struct hotstuff *r, struct outbox *out)
 {
 	struct reach reach = reach_of(r);
-	if (!moved && checkpoints_behind(&r->checkpoints, &reach))
+	if (r->still_ticks >= STUCK_TICKS && checkpoints_behind(&r->checkpoints, &reach))
 		checkpoints_catch_up(&r->checkpoints, &reach, out);
 }
 
@@ -367,6 +412,7 @@ sync_tick(struct hotstuff *r, struct outbox *out)
 {
 	bool moved = r->executed != r->tick_executed || r->committed != r->tick_committed;
 	r->stuck_ticks += r->working;
+	r->still_ticks = moved ? 0 : r->still_ticks + 1;
 	r->tick_at_ns = r->me.now_ns + r->tick_ns;
 	r->tick++;
 	for (uint32_t i = 0; i < r->me.config.replicas_count; i++)
@@ -376,7 +422,7 @@ sync_tick(struct hotstuff *r, struct outbox *out)
 	    (!moved && checkpoints_behind(&r->checkpoints, &reach)) ||
 	    r->tick % HOTSTUFF_TICKS_IDLE == 0)
 		r->status_due = true;
-	catch_up(r, moved, out);
+	catch_up(r, out);
 	chain_advance(r, out);
 	wants_again(r, out);
 	view_repair(r, out);

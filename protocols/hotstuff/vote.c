@@ -112,6 +112,8 @@ vote_send(struct hotstuff *r, const struct block *b, uint64_t to, struct outbox 
 	struct send *s = outbox_send(out, to);
 	outbox_write(out, s, &r->me.stamp, &letter);
 	memcpy(s->header->digest, b->digest32, sizeof(s->header->digest));
+	/* The chain waits for it, and what it commits can be executed meanwhile. */
+	out->urgent = true;
 }
 
 /* "vote only once a view", and never in one that was given up. */

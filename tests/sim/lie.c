@@ -489,6 +489,11 @@ lie_invent(struct sim_node *node, const struct fault *fault, uint64_t number)
 	word = random_mix(word);
 	check(lie_open(sim, &letter, &blank, sizeof(blank)));
 	letter.proof = sim->plan.protocol.protocol_proof;
+	/* Whatever proof it comes to have. */
+	uint32_t vector = proof_size(PROOF_VECTOR, sim->replicas_count);
+	uint32_t merkle = proof_size(PROOF_MERKLE + MERKLE_DEPTH_MAX, sim->replicas_count);
+	letter.body_room =
+	    sim->plan.envelope_size - (uint32_t)sizeof(blank) - (vector > merkle ? vector : merkle);
 	if (lies == NULL || !lies->invent(node, &letter, random_mix(word)))
 		return;
 	sim->report->faults[FAULT_INVENT]++;

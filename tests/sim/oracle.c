@@ -49,7 +49,8 @@ oracle_open(struct oracle *o, struct sim *sim, uint32_t slots_count)
 	check(o->slots != NULL);
 	o->tentative = sim->plan.protocol.tentative ||
 		       (sim->config->protocol.protocol->flags & PROTOCOL_SPECULATIVE) != 0;
-	/* Tentatively a window goes ahead of what is decided; speculatively all above a checkpoint. */
+	/* Tentatively a window goes ahead of what is decided; speculatively all above a checkpoint.
+	 */
 	o->undone_max = sim->plan.protocol.window;
 	if ((sim->config->protocol.protocol->flags & PROTOCOL_SPECULATIVE) != 0)
 		o->undone_max += 2 * sim->plan.protocol.checkpoint_interval;
@@ -371,8 +372,7 @@ own_final(struct oracle_replica *r, uint64_t position)
 	uint64_t end = executor_position(r->executor);
 	if (position > end || position > r->position || position >= r->own_capacity)
 		return 0;
-	bool fetched =
-	    end > r->position || r->transfers != r->executor->state.statistics.transfers;
+	bool fetched = end > r->position || r->transfers != r->executor->state.statistics.transfers;
 	if (fetched && position + r->oracle->undone_max > r->position)
 		return 0;
 	return r->own[position];

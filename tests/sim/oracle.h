@@ -88,8 +88,8 @@ struct oracle {
 	uint64_t contents_capacity;
 	bool gaps; /* positions whose content nobody knows any more */
 	struct votes votes;
-	uint64_t views_failed;	    /* that a replica of the core gave up, where views rotate; ... */
-	uint64_t views_failed_core; /* ... though their leader is of the core, too; ... */
+	uint64_t views_failed; /* that a replica of the core gave up, where views rotate; ... */
+	uint64_t views_failed_core;   /* ... though their leader is of the core, too; ... */
 	uint64_t views_failed_healed; /* ... and after the horizon */
 	uint64_t failed_next[LIMIT_INSTANCES]; /* the first view that may be counted next */
 	uint64_t asked;

@@ -18,6 +18,7 @@ enum {
 	QUIET_RETRIES = 200,	  /* ... with so many times a retry's interval */
 	VIEWS_HEALED_MAX = 64,	  /* view changes after the horizon: far above f + 2, ... */
 	VIEWS_HEALED_EACH = 8,	  /* ... for delays can be longer than drawn timeouts */
+	CHAIN_HOPS = 12,	  /* from a request by its leader and four blocks to its reply */
 	RATE_ONE = 1024,
 	VALUE_SIZE = 64, /* bytes, at most */
 	VALUE_LARGE_SIZE = 3000,
@@ -526,17 +527,20 @@ stuck_fail(struct sim *sim)
 }
 
 /*
- * Where leaders take turns, those that are gone for good cost a timeout each, and another of the
- * view before, in each of the rounds that a client's operations take one after another.
+ * What a chain with leaders in turn may take longer, in each of the rounds that a client's
+ * operations take one after another: its blocks are committed three blocks later, and leaders that
+ * are gone for good cost a timeout each, and another of the view before.
  */
 static uint64_t
 rotation_ns(const struct sim *sim)
 {
+	const struct sim_surroundings *a = &sim->around;
 	uint64_t rounds = sim->operations / sim->options.clients + 1;
 	uint64_t gone = sim->replicas_count - (uint64_t)__builtin_popcountll(sim->core);
+	uint64_t chain_ns = CHAIN_HOPS * (a->delay_min_ns + a->delay_spread_ns);
 	if (!sim->config->protocol.known->rotates)
 		return 0;
-	return rounds * gone * 4 * sim->plan.protocol.view_timeout_ns;
+	return rounds * (chain_ns + gone * 4 * sim->plan.protocol.view_timeout_ns);
 }
 
 static void

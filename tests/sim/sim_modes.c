@@ -116,6 +116,7 @@ sim_program(void)
 		    .replicas_base = p.protocol->replicas_base,
 		    .replies_signed = (p.protocol->flags & PROTOCOL_REPLIES_SIGNED) != 0,
 		    .speculative = (p.protocol->flags & PROTOCOL_SPECULATIVE) != 0,
+		    .votes_signed = (p.protocol->flags & PROTOCOL_VOTES_SIGNED) != 0,
 		};
 		program.modes_count = i + 1;
 	}

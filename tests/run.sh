@@ -8,17 +8,20 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 quick=false
+long=false
 step_failed=()
 begin_s=$SECONDS
 
 usage()
 {
 	cat <<-END
-	Usage: tests/run.sh [--quick]
+	Usage: tests/run.sh [--quick] [--long]
 
 	Runs all tests; builds in build-gcc, build-clang, build-asan, build-tsan.
 
 	  --quick      style, the gcc build and its suites only
+	  --long       also the rehearsals with many processes: every mode over memif,
+	               namespaces and TAP devices, Ansible, hosts (ten minutes more)
 	  -h, --help   this text
 
 	The last line is "N passed, N failed": meson's tests of all builds, and the
@@ -75,7 +78,7 @@ run_suites()
 	log=$folder/meson-logs/testlog.json
 	rm -f "$log"
 	say "$name: meson test"
-	"${fixed_addresses[@]}" meson test -C "$folder" --no-rebuild --print-errorlogs "$@" \
+	"${fixed_addresses[@]}" meson test -C "$folder" --no-rebuild --print-errorlogs "${short[@]}" "$@" \
 		</dev/null || status=$?
 	if [[ ! -s $log ]]; then
 		echo "$name: meson ran no test"
@@ -132,6 +135,7 @@ finish()
 	read -r passed failed skipped < <(awk '{ p += $1; f += $2; s += $3 }
 		END { print p + 0, f + 0, s + 0 }' "$counts")
 	say "finished in $((SECONDS - begin_s)) s"
+	$long || echo "the rehearsals with many processes were left out: --long"
 	local name
 	for name in "${step_failed[@]}"; do
 		echo "FAILED: $name"
@@ -144,6 +148,7 @@ finish()
 while (($# > 0)); do
 	case $1 in
 	--quick) quick=true ;;
+	--long) long=true ;;
 	-h | --help)
 		usage
 		exit 0
@@ -167,7 +172,8 @@ trap 'echo "run: interrupted" >&2; exit 130' INT TERM
 fixed_addresses=(setarch "$(uname -m)" --addr-no-randomize)
 "${fixed_addresses[@]}" true 2>/dev/null || fixed_addresses=()
 suite_options=()
-
+short=()
+$long || short=(--no-suite long)
 step "style" tests/tidy.sh || true
 step "scripts" tests/scripts.sh || true
 build_and_run "gcc, release" build-gcc gcc --buildtype=release

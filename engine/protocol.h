@@ -84,9 +84,10 @@ struct submit {
 
 struct event {
 	enum event_type type;
-	uint64_t now_ns;   /* the only clock a protocol ever sees */
-	uint64_t frontier; /* highest seq delivered by any sibling instance */
-	const bool *holds; /* MESSAGE: the result of each claim that screen() added, in order */
+	uint64_t now_ns;       /* the only clock a protocol ever sees */
+	uint64_t frontier;     /* highest seq delivered by any sibling instance */
+	const bool *holds;     /* MESSAGE: the result of each claim that screen() added, in order */
+	uint32_t claims_count; /* MESSAGE: how many those are */
 	union {
 		const struct message *message;
 		struct executed executed;

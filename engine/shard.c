@@ -489,6 +489,7 @@ messages_step(struct shard *s, const struct screened *list, uint32_t count)
 			continue;
 		}
 		event.holds = s->claims->holds + list[i].claims_first;
+		event.claims_count = list[i].claims_end - list[i].claims_first;
 		event.message = list[i].message;
 		peer_hear(s, event.message->header);
 		if (list[i].machine == s->config.machines_count) {

@@ -75,8 +75,8 @@ requests_screen(const struct requests *q, const struct message *m, struct claims
 		return VERDICT_DROP;
 	if (h->type == BFT_READ && !config->reads)
 		return VERDICT_DROP;
-	/* A signature is dear to check: not of clients who need not sign. */
-	bool signs = c->must_sign || config->request_proof == PROOF_SIGNATURE;
+	/* A signature is dear to check: not of clients of whom nobody complains. */
+	bool signs = c->must_sign || c->complaints != 0 || config->request_proof == PROOF_SIGNATURE;
 	if (h->proof == PROOF_SIGNATURE && !signs)
 		return VERDICT_DROP;
 	claims_add_message(claims, m, KEY_CLIENT + h->sender, config->self);

@@ -71,6 +71,7 @@ apply_on_state(struct hotstuff *r, const struct moved *moved, struct outbox *out
 	r->executed = moved->seq;
 	r->delivered = moved->seq;
 	chain_restart(r, moved->seq, out);
+	chain_seek(r, out);
 	requests_moved(&r->requests);
 	struct reach reach = reach_of(r);
 	bool advanced = checkpoints_vote(&r->checkpoints, &reach, out);

@@ -251,6 +251,17 @@ chain_is_whole(struct hotstuff *r, const struct block *b, struct outbox *out)
 	       (!r->root_known || digest_equal(b->justify.digest32, r->root32));
 }
 
+void
+chain_seek(struct hotstuff *r, struct outbox *out)
+{
+	const struct block *b = tree_find(&r->tree, r->high.head.digest32);
+	chain_advance(r, out);
+	if (b != NULL)
+		chain_is_whole(r, b, out);
+	else if (!qc_is_genesis(&r->high.head))
+		sync_want(r, &r->high.head, out);
+}
+
 /* ---- our branch ----------------------------------------------------------------------------- */
 
 void
@@ -270,7 +281,8 @@ void
 chain_remark(struct hotstuff *r)
 {
 	const struct block *b = tree_find(&r->tree, r->tip32);
-	requests_requeue(&r->requests);
+	if (RULE(HOTSTUFF_ABANDONED_LOST))
+		requests_requeue(&r->requests);
 	for (; b != NULL && b->height > r->executed; b = tree_parent(&r->tree, b))
 		requests_mark(&r->requests, tree_batch(&r->tree, b), b->batch_size);
 	chain_count_filled(r);

@@ -15,24 +15,40 @@
 
 enum { SETTLED_PER_STEP = 8 };
 
-void
-complain_on_message(struct hotstuff *r, const struct message *m, struct outbox *out)
+/* One more that `replica` complains of, unless it is known or the replica is heard no more. */
+static void
+client_note(struct hotstuff *r, uint16_t client, uint16_t replica)
 {
-	uint16_t client = (uint16_t)m->header->seq;
-	uint8_t *heard = &r->complaints_of[m->header->sender];
-	const struct client_state *c = &r->requests.clients[client];
-	bool again = (c->complaints >> m->header->sender & 1) != 0;
-	requests_on_complaint(&r->requests, m, out);
-	if (c->must_sign || r->complained_count == HOTSTUFF_COMPLAINED_MAX)
+	if (r->requests.clients[client].must_sign)
 		return;
-	for (uint32_t i = 0; again && i < r->complained_count; i++) {
+	for (uint32_t i = 0; i < r->complained_count; i++) {
 		if (r->complained[i] == client)
 			return;
 	}
-	if (*heard >= HOTSTUFF_COMPLAINTS_MAX)
+	if (r->complaints_of[replica] >= HOTSTUFF_COMPLAINTS_MAX ||
+	    r->complained_count == HOTSTUFF_COMPLAINED_MAX)
 		return;
-	++*heard;
+	r->complaints_of[replica]++;
 	r->complained[r->complained_count++] = client;
+}
+
+void
+complain_of_batch(struct hotstuff *r, const uint8_t *batch, uint32_t size)
+{
+	struct batch_cursor cursor = batch_cursor(batch, size);
+	struct message request;
+	while (batch_next(&cursor, &r->me.scope, &request)) {
+		uint16_t client = request.header->sender;
+		if ((r->requests.clients[client].complaints & own_bit(r)) != 0)
+			client_note(r, client, r->me.config.self);
+	}
+}
+
+void
+complain_on_message(struct hotstuff *r, const struct message *m, struct outbox *out)
+{
+	requests_on_complaint(&r->requests, m, out);
+	client_note(r, (uint16_t)m->header->seq, m->header->sender);
 }
 
 void

@@ -15,6 +15,9 @@
  */
 #include "protocols/hotstuff/replica.h"
 
+/* A request waits for a block, and that for three more to stand on it. */
+enum { VIEWS_PER_REQUEST = 4 };
+
 /* A TIMEOUT's body, read. */
 struct words {
 	struct timeout_head head;
@@ -132,7 +135,8 @@ pacemaker_deadline(const struct hotstuff *r)
 	if (r->me.config.stable_leader && r->requests.pool.count > 0) {
 		uint64_t head_ns = r->requests.head_ns;
 		uint64_t since = head_ns > r->tenure_ns ? head_ns : r->tenure_ns;
-		at_ns = since + wait_ns < at_ns ? since + wait_ns : at_ns;
+		uint64_t end_ns = since + VIEWS_PER_REQUEST * wait_ns;
+		at_ns = end_ns < at_ns ? end_ns : at_ns;
 	}
 	return at_ns;
 }

@@ -303,6 +303,8 @@ batch_is_vouched(
 	    .holds = event->holds + member_claims_count(m),
 	};
 	bool holds = requests_hold(&r->requests, &batch, out);
+	if (!holds)
+		complain_of_batch(r, p->batch, p->batch_size);
 	return holds && requests_are_simple(&r->requests, p->batch, p->batch_size);
 }
 

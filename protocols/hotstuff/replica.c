@@ -170,7 +170,7 @@ on_message(struct hotstuff *r, const struct event *event, struct outbox *out)
 		propose_on_message(r, event, out);
 		break;
 	case HOTSTUFF_VOTE:
-		vote_on_message(r, m, out);
+		vote_on_message(r, event, out);
 		break;
 	case HOTSTUFF_TIMEOUT:
 		pacemaker_on_timeout(r, m, out);

@@ -221,6 +221,8 @@ uint64_t propose_hint(const struct hotstuff *r);
 
 /* ---- complain.c ----------------------------------------------------------- */
 
+/* This replica does not vote for the batch: some of its requests are not authentic here. */
+void complain_of_batch(struct hotstuff *r, const uint8_t *batch, uint32_t size);
 void complain_on_message(struct hotstuff *r, const struct message *m, struct outbox *out);
 /* A view has failed. */
 void complain_on_failure(struct hotstuff *r);
@@ -232,7 +234,7 @@ void complain_settle(struct hotstuff *r, struct outbox *out);
 /* ---- vote.c ---------------------------------------------------------------- */
 
 enum verdict vote_screen(const struct hotstuff *r, const struct message *m, struct claims *claims);
-void vote_on_message(struct hotstuff *r, const struct message *m, struct outbox *out);
+void vote_on_message(struct hotstuff *r, const struct event *event, struct outbox *out);
 /* A vote whose signature holds. */
 void vote_record(struct hotstuff *r, const struct vote *vote, struct outbox *out);
 /* Votes for the proposal of this view, if that is safe and not done yet. */
@@ -254,6 +256,8 @@ void chain_on_fetched(struct hotstuff *r, struct block *b, struct outbox *out);
 void chain_advance(struct hotstuff *r, struct outbox *out);
 /* Is every ancestor here, down to what is committed? Asks for the first that is not. */
 bool chain_is_whole(struct hotstuff *r, const struct block *b, struct outbox *out);
+/* Asks for what is missing of the highest QC's branch, and of what is decided. */
+void chain_seek(struct hotstuff *r, struct outbox *out);
 /*
  * From now on requests count as ordered where they are in the block that `end` names
  * (its signers do not matter) or in its ancestors.

@@ -423,8 +423,8 @@ sync_tick(struct hotstuff *r, struct outbox *out)
 	    r->tick % HOTSTUFF_TICKS_IDLE == 0)
 		r->status_due = true;
 	catch_up(r, out);
-	chain_advance(r, out);
 	wants_again(r, out);
+	chain_seek(r, out);
 	view_repair(r, out);
 	r->tick_committed = r->committed;
 	r->tick_executed = r->executed;

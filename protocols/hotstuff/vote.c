@@ -5,7 +5,41 @@
  */
 #include "protocols/hotstuff/replica.h"
 
+enum { CLAIMS_LOOKED_AT = 256 }; /* of a burst, for votes that are being proven */
+
 /* ---- others' votes -------------------------------------------------------------- */
+
+static bool
+votes_alike(const struct message_header *a, const struct message_header *b)
+{
+	return a->type == b->type && a->view == b->view && a->seq == b->seq &&
+	       digest_equal(a->digest, b->digest);
+}
+
+/*
+ * Are there enough votes for the same without this one, with those of the burst
+ * that are being proven just now? Then its signature is not worth the time, unless
+ * one of those turns out to be false.
+ */
+static bool
+is_surplus(const struct hotstuff *r, const struct message *m, const struct claims *claims)
+{
+	struct qc_head head = {.view = m->header->view, .height = m->header->seq};
+	uint32_t first = claims->count > CLAIMS_LOOKED_AT ? claims->count - CLAIMS_LOOKED_AT : 0;
+	uint64_t voters = 0;
+	memcpy(head.digest32, m->header->digest, sizeof(head.digest32));
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
+		if (r->votes[i].head.signers != 0 && qc_equal(&r->votes[i].head, &head))
+			voters |= replica_bit(i);
+	}
+	for (uint32_t i = first; i < claims->count; i++) {
+		const struct claim *c = &claims->list[i];
+		if (c->kind == CLAIM_SIGNATURE && c->key < r->me.config.replicas_count &&
+		    votes_alike(c->data, m->header))
+			voters |= replica_bit(c->key);
+	}
+	return quorum_count(voters & ~replica_bit(m->header->sender)) >= r->me.quorum;
+}
 
 enum verdict
 vote_screen(const struct hotstuff *r, const struct message *m, struct claims *claims)
@@ -24,15 +58,24 @@ vote_screen(const struct hotstuff *r, const struct message *m, struct claims *cl
 	    (known->head.view > h->view ||
 		(known->head.view == h->view && digest_equal(known->head.digest32, h->digest))))
 		return VERDICT_DROP;
-	if (!m->own)
+	if (!m->own && !is_surplus(r, m, claims))
 		claims_add_message(claims, m, h->sender, r->me.config.self);
 	return VERDICT_STEP;
 }
 
 void
-vote_on_message(struct hotstuff *r, const struct message *m, struct outbox *out)
+vote_on_message(struct hotstuff *r, const struct event *event, struct outbox *out)
 {
+	const struct message *m = event->message;
 	const struct message_header *h = m->header;
+	if (!m->own && event->claims_count == 0) {
+		/* It was surplus, and so nobody knows whether it is good: it may be needed. */
+		if (h->view > r->high.head.view)
+			outbox_relay(out, outbox_send(out, own_bit(r)), h);
+		else
+			r->figures.votes_late++;
+		return;
+	}
 	struct vote vote = {.head = {
 				.view = h->view,
 				.height = h->seq,

@@ -79,8 +79,8 @@ static const char usage[] =
     "  -f N, -n N, -t N     faults, replicas, clients; and the engine's --batch,\n"
     "                       --window, --adaptive, --profile, --auth, --request-auth,\n"
     "                       --reply-auth, --instances, --retry, --mtu, --view-timeout,\n"
-    "                       --checkpoint-interval, --watch-primary, --tentative,\n"
-    "                       --read-only: as oskr-cluster's\n"
+    "                       --checkpoint-interval, --watch-primary, --stable-leader,\n"
+    "                       --tentative, --read-only: as oskr-cluster's\n"
     "      --modes          list the modes\n"
     "  -h, --help           this text\n"
     "\n"
@@ -139,6 +139,7 @@ static const struct option longs[] = {
     {"checkpoint-interval", required_argument, NULL, KEY_ENGINE},
     {"view-timeout", required_argument, NULL, KEY_ENGINE},
     {"watch-primary", no_argument, NULL, KEY_ENGINE},
+    {"stable-leader", no_argument, NULL, KEY_ENGINE},
     {"tentative", no_argument, NULL, KEY_ENGINE},
     {"read-only", no_argument, NULL, KEY_ENGINE},
     {NULL, 0, NULL, 0},

@@ -17,7 +17,6 @@ modes=
 presets="none loss crash byzantine twins all"
 slice=false
 slice_chunk=30
-slice_minutes=3
 
 usage()
 {
@@ -32,8 +31,9 @@ usage()
 	  --presets "A B"  kinds of faults ($presets)
 	  --first K        from seed K on (1)
 	  --folder PATH    where logs and failures are kept (campaign)
-	  --slice          a minute or so of it, for tests/run.sh: $slice_chunk seeds of each,
-	                   and of each protocol with all faults as many as --seeds says (1000)
+	  --slice          a few minutes of it, for tests/run.sh: some seeds of each, and of
+	                   each protocol with all faults as many as --seeds says (1000)
+	  --each N         how many seeds of each a slice begins with ($slice_chunk)
 	  -h, --help       this text
 
 	Exit status: 0 no failure; 1 a failure, whose log is named; 2 usage.
@@ -51,6 +51,7 @@ while (($# > 0)); do
 	--first) first=$2 && shift ;;
 	--folder) folder=$2 && shift ;;
 	--slice) slice=true ;;
+	--each) slice_chunk=$2 && shift ;;
 	-h | --help) usage && exit 0 ;;
 	*) usage >&2 && exit 2 ;;
 	esac
@@ -64,7 +65,6 @@ if $slice; then
 	folder=$(mktemp -d)
 	trap 'rm -rf "$folder"' EXIT
 	chunk=$slice_chunk
-	minutes=$slice_minutes
 fi
 mkdir -p "$folder"
 rm -f "$folder"/*.log

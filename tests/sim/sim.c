@@ -3,6 +3,7 @@
 #include "sim.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,8 @@ enum {
 	VIEWS_HEALED_EACH = 8,	  /* ... for delays can be longer than drawn timeouts */
 	CHAIN_HOPS = 12,	  /* from a request by its leader and four blocks to its reply */
 	RATE_ONE = 1024,
-	VALUE_SIZE = 64, /* bytes, at most */
+	MAPPED_SIZE = 256 * 1024, /* bytes: see sim_run() */
+	VALUE_SIZE = 64,	  /* bytes, at most */
 	VALUE_LARGE_SIZE = 3000,
 	MIX_RESULT_SIZE = 1024, /* bytes: an answer and its proof fit an envelope */
 	MIX_LARGE_SIZE = 5000,	/* and some that do not */
@@ -623,6 +625,8 @@ void
 sim_run(const struct sim_config *config, struct sim_report *report)
 {
 	static struct sim sim; /* large; one at a time */
+	/* Large blocks are fresh pages each time: those never touched cost nothing to clear. */
+	mallopt(M_MMAP_THRESHOLD, MAPPED_SIZE);
 	memset(&sim, 0, sizeof(sim));
 	memset(report, 0, sizeof(*report));
 	sim.config = config;

@@ -11,10 +11,9 @@ packages_build=(gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libipsec-
 	libsecp256k1-dev libcunit1-dev libjansson-dev libssl-dev libnuma-dev)
 # What runs, measures and shows: telemetry client and device binding (dpdk), keys
 # (openssl), the second compiler with its sanitizers, plots, checks of style; rehearsals
-# (namespaces, ansible-core) and captures (tshark).
+# (namespaces, ansible-core) and captures (tshark); counts of instructions (valgrind).
 packages_use=(dpdk openssl python3 gnuplot-nox clang libclang-rt-14-dev clang-format shellcheck
-	git
-	iproute2 util-linux ansible-core tshark)
+	git valgrind iproute2 util-linux ansible-core tshark)
 packages=("${packages_build[@]}" "${packages_use[@]}")
 
 # 1 GiB in pages of 2 MiB: the memory pools of a cluster, with room to spare.

@@ -184,6 +184,7 @@ if ! $quick; then
 	build_and_run "clang, release" build-clang clang --buildtype=release
 	sanitize_addresses
 	sanitize_threads
+	step "instructions an operation" perf/regress.sh || true
 	step "quick start, smoke run" deploy/quickstart.sh --smoke --build build-gcc \
 		--report build-gcc/report || true
 fi

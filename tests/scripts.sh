@@ -285,7 +285,7 @@ fake_bench >"$fake/perf/bench"
 chmod +x "$fake/oskr-cluster" "$fake/perf/bench"
 
 for script in deploy/setup.sh deploy/quickstart.sh perf/sweep.sh perf/ratio.sh \
-	perf/protocols.sh tests/run.sh tests/tidy.sh; do
+	perf/protocols.sh perf/regress.sh tests/run.sh tests/tidy.sh; do
 	expect "$script -h" helps "$script"
 	expect "$script refuses an unknown option" refuses "$script" --no-such-option
 done

@@ -555,6 +555,18 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .programs = PROGRAM_REPLICA,
 	    .group = GROUP_MACHINE,
 	},
+    [OPTION_HELPERS] =
+	{
+	    .name = "helpers",
+	    .argument = "N",
+	    .shown = "0; of a process of its own: every lcore that has no queue",
+	    .help = "the last N lcores only sign and verify, for all others",
+	    .parse = option_parse_u32,
+	    .max = LIMIT_LCORES - 1,
+	    FIELD(helpers),
+	    .programs = NODES,
+	    .group = GROUP_MACHINE,
+	},
     [OPTION_IP] =
 	{
 	    .name = "ip",

@@ -68,6 +68,7 @@ enum option_id {
 	OPTION_MTU,
 	OPTION_PORT,
 	OPTION_QUEUES,
+	OPTION_HELPERS,
 	OPTION_IP,
 	OPTION_CORES,
 	OPTION_IDLE,
@@ -188,6 +189,7 @@ struct options {
 	uint32_t mtu;	  /* bytes */
 	const char *port; /* DPDK's name or number of it; NULL: the only one */
 	uint32_t queues;  /* of the port, each with an lcore */
+	uint32_t helpers; /* lcores that only sign and verify */
 	uint32_t ip;	  /* a client node's address, host order; 0: follows from the MAC */
 	enum cores cores;
 	enum idle idle;

@@ -16,7 +16,10 @@ struct crypto_backend {
 	void (*digest)(void *context, const struct digest_job *jobs, uint32_t count);
 	void (*mac)(void *context, const struct mac_job *jobs, uint32_t count);
 
-	/* This node's signature. */
+	/*
+	 * This node's signature. Signing and verifying only read the context: several
+	 * lcores of a team do it at a time.
+	 */
 	void (*sign)(void *context, const uint8_t digest32[32], uint8_t sig64[64]);
 
 	/* Is it node's signature? Nodes as in crypto_config.self. */

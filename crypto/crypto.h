@@ -20,6 +20,20 @@ enum {
 
 struct crypto; /* opaque */
 
+/*
+ * Lcores that help each other with what takes long: signatures. Whoever has one
+ * to give (lcore/helpers.h) implements it; without one, all is done on this lcore.
+ */
+struct crypto_team {
+	void *self;
+	/*
+	 * Calls job(context, i) once for each i below count, on this lcore and on others
+	 * at the same time, and returns when all have returned. What they wrote is seen.
+	 */
+	void (*share)(
+	    void *self, void (*job)(void *context, uint32_t i), void *context, uint32_t count);
+};
+
 /* Everybody whose proofs are made or checked. */
 struct crypto_config {
 	uint32_t cluster;
@@ -30,6 +44,7 @@ struct crypto_config {
 	const uint16_t *slot_clients; /* slots_count: slot -> client node; outlives the object */
 	const uint8_t (*public_keys)[CRYPTO_PUBLIC_SIZE]; /* replicas, then client nodes; copied */
 	uint8_t secret[CRYPTO_SECRET_SIZE];		  /* this node's own */
+	const struct crypto_team *team; /* NULL: nobody helps; else outlives the object */
 };
 
 struct crypto_ops {

@@ -24,6 +24,7 @@ prover_open(struct crypto *c, const struct crypto_config *config, char *error)
 	c->replicas_count = config->replicas_count;
 	c->nodes_count = (uint32_t)config->replicas_count + config->clients_count;
 	c->self = config->self;
+	c->team = config->team;
 	c->slots_count = config->slots_count;
 	c->slot_clients = config->slot_clients;
 	size_t size = c->nodes_count * sizeof(struct cmac_key);
@@ -241,32 +242,106 @@ kept_at(struct crypto *c, const uint8_t digest32[32], const uint8_t sig64[64])
 	return &c->kept[(words[0] ^ words[1]) & (PROVER_SIGNATURES_KEPT - 1)];
 }
 
-static void
-kept_add(struct crypto *c, uint32_t node, const uint8_t digest32[32], const uint8_t sig64[64])
+static bool
+kept_is(const struct prover_kept *kept, uint32_t node, const uint8_t digest32[32],
+    const uint8_t sig64[64])
 {
-	struct prover_kept *kept = kept_at(c, digest32, sig64);
+	return kept->known != PROVER_NOTHING && kept->node == node &&
+	       memcmp(kept->digest32, digest32, sizeof(kept->digest32)) == 0 &&
+	       memcmp(kept->sig64, sig64, sizeof(kept->sig64)) == 0;
+}
+
+static void
+kept_set(struct prover_kept *kept, enum prover_known known, uint32_t node,
+    const uint8_t digest32[32], const uint8_t sig64[64])
+{
+	kept->known = known;
 	kept->node = node;
-	kept->valid = true;
 	memcpy(kept->digest32, digest32, sizeof(kept->digest32));
 	memcpy(kept->sig64, sig64, sizeof(kept->sig64));
 }
 
-static bool
-signature_holds(
-    struct crypto *c, uint32_t node, const uint8_t digest32[32], const uint8_t sig64[64])
+/* ---- Signatures, which several lcores may share ---------------------------- */
+
+static void
+job_verify(void *context, uint32_t i)
 {
-	const struct prover_kept *kept = kept_at(c, digest32, sig64);
-	if (kept->valid && kept->node == node &&
-	    memcmp(kept->digest32, digest32, sizeof(kept->digest32)) == 0 &&
-	    memcmp(kept->sig64, sig64, sizeof(kept->sig64)) == 0)
-		return true;
-	if (!c->backend.verify(c->backend.context, node, digest32, sig64))
-		return false;
-	kept_add(c, node, digest32, sig64);
-	return true;
+	struct crypto *c = context;
+	struct prover_job *job = &c->jobs[i];
+	job->holds = c->backend.verify(c->backend.context, job->node, job->digest32, job->verify64);
 }
 
-/* Digests of what was signed in bursts, then one signature after the other. */
+static void
+job_sign(void *context, uint32_t i)
+{
+	const struct crypto *c = context;
+	const struct prover_job *job = &c->jobs[i];
+	c->backend.sign(c->backend.context, job->digest32, job->sign64);
+}
+
+static void
+jobs_run(struct crypto *c, void (*job)(void *context, uint32_t i))
+{
+	if (c->team != NULL && c->jobs_count > 1) {
+		c->team->share(c->team->self, job, c, c->jobs_count);
+		return;
+	}
+	for (uint32_t i = 0; i < c->jobs_count; i++)
+		job(c, i);
+}
+
+/* The job that decides this claim; PROVER_BURST: it is known to hold. */
+static uint32_t
+job_add(struct crypto *c, uint32_t node, const uint8_t digest32[32], const uint8_t sig64[64])
+{
+	struct prover_kept *kept = kept_at(c, digest32, sig64);
+	if (kept_is(kept, node, digest32, sig64))
+		return kept->known == PROVER_HOLDS ? PROVER_BURST : kept->job;
+	kept_set(kept, PROVER_ASKED, node, digest32, sig64);
+	kept->job = c->jobs_count;
+	c->jobs[c->jobs_count] = (struct prover_job){
+	    .node = node, .digest32 = digest32, .verify64 = sig64, .kept = kept};
+	return c->jobs_count++;
+}
+
+/* What was asked is known now; another signature may have taken its place meanwhile. */
+static void
+jobs_keep(struct crypto *c)
+{
+	for (uint32_t i = 0; i < c->jobs_count; i++) {
+		struct prover_kept *kept = c->jobs[i].kept;
+		if (kept->known == PROVER_ASKED && kept->job == i)
+			kept->known = c->jobs[i].holds ? PROVER_HOLDS : PROVER_NOTHING;
+	}
+}
+
+/* Claims number start .. start + count - 1 of those of signatures; at most PROVER_BURST. */
+static void
+signatures_prove_chunk(struct crypto *c, struct claims *claims, uint32_t start, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct claim *claim = &claims->list[c->signature_claims[start + i]];
+		c->digest_jobs[i] = (struct digest_job){claim->data, claim->size, c->digests[i]};
+	}
+	c->backend.digest(c->backend.context, c->digest_jobs, count);
+	c->jobs_count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct claim *claim = &claims->list[c->signature_claims[start + i]];
+		uint32_t node = node_of_key(c, claim->key);
+		c->job_claims[i] = PROVER_BURST + 1;
+		if (node != PROVER_NODE_NONE)
+			c->job_claims[i] = job_add(c, node, c->digests[i], claim->proof);
+	}
+	jobs_run(c, job_verify);
+	jobs_keep(c);
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t job = c->job_claims[i];
+		claims->holds[c->signature_claims[start + i]] =
+		    job == PROVER_BURST || (job < PROVER_BURST && c->jobs[job].holds);
+	}
+}
+
+/* Digests of what was signed in bursts, then the signatures. */
 static void
 signatures_prove(struct crypto *c, struct claims *claims)
 {
@@ -274,19 +349,7 @@ signatures_prove(struct crypto *c, struct claims *claims)
 	for (uint32_t start = 0; start < c->signatures_count; start += chunk) {
 		chunk = c->signatures_count - start;
 		chunk = chunk < PROVER_BURST ? chunk : PROVER_BURST;
-		for (uint32_t i = 0; i < chunk; i++) {
-			const struct claim *claim = &claims->list[c->signature_claims[start + i]];
-			c->digest_jobs[i] =
-			    (struct digest_job){claim->data, claim->size, c->digests[i]};
-		}
-		c->backend.digest(c->backend.context, c->digest_jobs, chunk);
-		for (uint32_t i = 0; i < chunk; i++) {
-			uint32_t index = c->signature_claims[start + i];
-			uint32_t node = node_of_key(c, claims->list[index].key);
-			if (node != PROVER_NODE_NONE)
-				claims->holds[index] = signature_holds(
-				    c, node, c->digests[i], claims->list[index].proof);
-		}
+		signatures_prove_chunk(c, claims, start, chunk);
 	}
 }
 
@@ -409,20 +472,25 @@ seal_macs(struct crypto *c, struct send *sends, uint32_t count)
 	seal_macs_flush(c);
 }
 
-/* A signed message that comes back to this node is known to be its own. */
-static void
-seal_signature(struct crypto *c, const struct send *send, const uint8_t digest32[32])
-{
-	uint8_t *sig64 = send_proof(c, send->header);
-	c->backend.sign(c->backend.context, digest32, sig64);
-	if (c->self < c->replicas_count && (send->to >> c->self & 1))
-		kept_add(c, c->self, digest32, sig64);
-}
-
 static inline bool
 seals_signature(const struct send *send)
 {
 	return send->header->proof == PROOF_SIGNATURE && !(send->flags & SEND_SEALED);
+}
+
+/* A signed message that comes back to this node is known to be its own. */
+static void
+seal_own_keep(struct crypto *c, const struct send *sends, uint32_t count)
+{
+	uint32_t job = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		if (!seals_signature(&sends[i]))
+			continue;
+		const struct prover_job *j = &c->jobs[job++];
+		if (c->self < c->replicas_count && (sends[i].to >> c->self & 1))
+			kept_set(kept_at(c, j->digest32, j->sign64), PROVER_HOLDS, c->self,
+			    j->digest32, j->sign64);
+	}
 }
 
 static void
@@ -441,11 +509,18 @@ seal_signatures(struct crypto *c, struct send *sends, uint32_t count)
 		}
 		if (jobs > 0)
 			c->backend.digest(c->backend.context, c->digest_jobs, jobs);
-		jobs = 0;
+		c->jobs_count = 0;
 		for (uint32_t i = 0; i < chunk; i++) {
-			if (seals_signature(&sends[start + i]))
-				seal_signature(c, &sends[start + i], c->digests[jobs++]);
+			if (!seals_signature(&sends[start + i]))
+				continue;
+			c->jobs[c->jobs_count] = (struct prover_job){
+			    .digest32 = c->digests[c->jobs_count],
+			    .sign64 = send_proof(c, sends[start + i].header),
+			};
+			c->jobs_count++;
 		}
+		jobs_run(c, job_sign);
+		seal_own_keep(c, sends + start, chunk);
 	}
 }
 

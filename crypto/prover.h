@@ -20,17 +20,35 @@ enum {
 	PROVER_NODE_NONE = INT32_MAX,
 };
 
-/* A verified signature: exactly these bytes of this node. */
+/* What is known of a signature, of exactly these bytes of this node. */
+enum prover_known {
+	PROVER_NOTHING,
+	PROVER_ASKED, /* it is being verified in this burst */
+	PROVER_HOLDS,
+};
+
 struct prover_kept {
 	uint32_t node;
-	bool valid;
+	uint32_t job; /* where it is asked */
+	enum prover_known known;
 	uint8_t digest32[32];
 	uint8_t sig64[SIGNATURE_SIZE];
+};
+
+/* A signature to make or to verify, by any lcore of the team. */
+struct prover_job {
+	const uint8_t *digest32;
+	uint8_t *sign64;	 /* where the one made goes */
+	const uint8_t *verify64; /* the one that is verified */
+	struct prover_kept *kept;
+	uint32_t node;
+	bool holds;
 };
 
 /* Opens as crypto_ops' object: both implementations start with it. */
 struct crypto {
 	struct crypto_backend backend;
+	const struct crypto_team *team;
 	struct merkle *merkle;
 	uint32_t cluster;
 	uint32_t nodes_count; /* replicas, then client nodes */
@@ -53,6 +71,9 @@ struct crypto {
 	uint16_t digest_claims[PROVER_BURST];
 	uint16_t mac_claims[PROVER_BURST];
 	uint16_t signature_claims[CLAIMS_MAX];
+	struct prover_job jobs[PROVER_BURST];
+	uint32_t jobs_count;
+	uint32_t job_claims[PROVER_BURST]; /* of the claims of a chunk: the job that decides it */
 	struct merkle_claim merkle_claims[PROVER_BURST];
 	struct message_header *merkle_headers[MERKLE_LEAVES_MAX];
 	struct prover_kept kept[PROVER_SIGNATURES_KEPT];

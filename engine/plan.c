@@ -232,9 +232,9 @@ plan_make(struct plan *plan, const struct plan_input *input)
 	   but what comes in one burst is verified together. */
 	bool signed_each = p->request_proof == PROOF_SIGNATURE || p->reply_proof == PROOF_SIGNATURE;
 	bool single = (input->protocol->flags & PROTOCOL_SINGLE) != 0;
-	plan->burst_max = signed_each && single ? PLAN_BURST_SIGNED : SHARD_BURST_MAX;
-	plan->client_burst_max =
-	    p->reply_proof == PROOF_SIGNATURE ? PLAN_BURST_SIGNED : plan->burst_max;
+	uint32_t burst_signed = smaller(PLAN_BURST_SIGNED * (1 + o->helpers), SHARD_BURST_MAX);
+	plan->burst_max = signed_each && single ? burst_signed : SHARD_BURST_MAX;
+	plan->client_burst_max = p->reply_proof == PROOF_SIGNATURE ? burst_signed : plan->burst_max;
 	plan->large_count = OUTBOX_LARGE_MAX;
 	plan->assemblies_count = assemblies_count(plan, o->replicas);
 	plan->ring_size = plan_ring_size(o);

@@ -23,7 +23,7 @@ enum {
 	 * A signature takes as long as hundreds of messages without: bursts are short
 	 * then, so that who signs and who verifies work at the same time.
 	 */
-	PLAN_BURST_SIGNED = 4,
+	PLAN_BURST_SIGNED = 4,		  /* for each lcore that shares a burst's signatures */
 	PLAN_CHECKPOINTS_SPANNED = 2,	  /* intervals that a log may span: L = 2K */
 	PLAN_BLOCKS_PER_REQUEST = 6,	  /* dirtied: its session, an index path, a record */
 	PLAN_UNDO_COUNT_MAX = 128 * 1024, /* blocks of history: 128 MiB a replica */

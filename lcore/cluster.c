@@ -30,8 +30,8 @@ static void
 lcores_divide(struct cluster *c)
 {
 	struct placement_costs costs = placement_costs(c->options);
-	placement_make(
-	    &c->placement, &costs, c->lcores_count, c->replicas_count, c->options->clients);
+	placement_make(&c->placement, &costs, c->lcores_count - c->helpers_count, c->replicas_count,
+	    c->options->clients);
 	c->clients_count = (uint16_t)c->placement.client_nodes;
 	c->nodes_count = (uint32_t)c->replicas_count + c->clients_count;
 }
@@ -41,7 +41,9 @@ node_lcore(const struct cluster *c, uint32_t node)
 {
 	if (node < c->replicas_count)
 		return c->placement.replicas[node];
-	return c->lcores_count == 1 ? 0 : c->placement.replica_lcores + (node - c->replicas_count);
+	if (c->lcores_count - c->helpers_count == 1)
+		return 0;
+	return c->placement.replica_lcores + (node - c->replicas_count);
 }
 
 static bool
@@ -110,7 +112,8 @@ cluster_memory_mib(const struct options *options, uint32_t lcores_count)
 {
 	struct cluster c = {
 	    .options = options,
-	    .lcores_count = lcores_count,
+	    .lcores_count = lcores_count + options->helpers,
+	    .helpers_count = options->helpers,
 	    .replicas_count = (uint16_t)options->replicas,
 	};
 	lcores_divide(&c);
@@ -179,6 +182,7 @@ nodes_open(struct cluster *c, const struct cluster_config *config, char *error)
 		    .slots_count = c->options->clients,
 		    .slot_clients = c->slot_clients,
 		    .public_keys = (const uint8_t(*)[CRYPTO_PUBLIC_SIZE])public_keys,
+		    .team = cluster_team(c, node_lcore(c, i)),
 		};
 		memcpy(crypto.secret, pairs[i].secret, sizeof(crypto.secret));
 		struct endpoint_config endpoint = {
@@ -357,17 +361,57 @@ crash_config(const struct cluster *c)
 }
 
 bool
+cluster_helpers_open(struct cluster *c, bool yields)
+{
+	struct helpers_config config = {
+	    .callers_count = c->lcores_count - c->helpers_count,
+	    .helpers_count = c->helpers_count,
+	    .yields = yields,
+	};
+	if (c->helpers_count == 0)
+		return true;
+	memory_plan_add(
+	    &c->memory, (struct memory_term){"helpers", "a ring from each lcore to each helper", 1,
+			    helpers_memory(&config)});
+	c->helpers = helpers_open(&config);
+	if (c->helpers == NULL)
+		return false;
+	for (uint32_t i = 0; i < c->helpers_count; i++)
+		loop_add(
+		    &c->loops[config.callers_count + i], helpers_poll, helpers_end(c->helpers, i));
+	return true;
+}
+
+const struct crypto_team *
+cluster_team(struct cluster *c, uint32_t lcore)
+{
+	return c->helpers == NULL ? NULL : helpers_team(c->helpers, lcore);
+}
+
+bool
 cluster_open(struct cluster *c, const struct cluster_config *config, char *error)
 {
 	*c = (struct cluster){
 	    .options = config->options,
 	    .lcores = config->lcores,
 	    .lcores_count = config->lcores->count,
+	    .helpers_count = config->options->helpers,
 	    .replicas_count = (uint16_t)config->options->replicas,
 	};
+	if (c->helpers_count >= c->lcores_count) {
+		snprintf(error, ERROR_SIZE,
+		    "--helpers %u need more lcores than there are (%u): give EAL more with -l",
+		    c->helpers_count, c->lcores_count);
+		return false;
+	}
 	lcores_divide(c);
 	if (!loops_open(c, config)) {
 		snprintf(error, ERROR_SIZE, "not enough memory for %u nodes", c->nodes_count);
+		return false;
+	}
+	if (!cluster_helpers_open(c, config->idle == LOOP_IDLE_YIELD)) {
+		snprintf(error, ERROR_SIZE, "EAL has no memory for the rings of %u helpers",
+		    c->helpers_count);
 		return false;
 	}
 	if (!workloads_open(c, error))
@@ -415,6 +459,8 @@ cluster_close(struct cluster *c)
 {
 	for (uint32_t i = 0; c->nodes != NULL && i < c->nodes_count; i++)
 		node_close(&c->nodes[i]);
+	helpers_close(c->helpers);
+	c->helpers = NULL;
 	fabric_close(c->fabric);
 	c->fabric = NULL;
 	free(c->nodes);

@@ -3,7 +3,8 @@
  * The embedded cluster: any number of replicas and client nodes in one process
  * on the lcores there are, joined by the in-process switch. With one lcore all
  * share it; with two, replicas have the first and clients the second; with more,
- * half of them (at most one a replica) serve replicas and the rest clients.
+ * half of them (at most one a replica) serve replicas and the rest clients. With
+ * --helpers, the last lcores serve nobody, and sign and verify for all others.
  * Opened and closed on the main lcore.
  */
 #ifndef OSKR_LCORE_CLUSTER_H
@@ -14,6 +15,7 @@
 #include "engine/recorder.h"
 #include "lcore/control.h"
 #include "lcore/fabric.h"
+#include "lcore/helpers.h"
 #include "lcore/launch.h"
 #include "lcore/node.h"
 
@@ -39,6 +41,8 @@ struct cluster {
 	struct memory_plan memory;
 	const struct launch_lcores *lcores;
 	uint32_t lcores_count;
+	uint32_t helpers_count;	 /* of them, the last */
+	struct helpers *helpers; /* NULL: none */
 	struct placement placement;
 	uint16_t replicas_count;
 	uint16_t clients_count; /* client nodes */
@@ -73,6 +77,12 @@ bool cluster_parts_open(
 
 /* Packet buffers that the nodes of this process may hold, with large messages and without. */
 uint32_t cluster_buffers_count(const struct cluster *c, bool segments);
+
+/* The lcores that sign and verify for the others, if there are any. False: EAL lacks memory. */
+bool cluster_helpers_open(struct cluster *c, bool yields);
+
+/* What node_open() needs of a node on this lcore: NULL without helpers. */
+const struct crypto_team *cluster_team(struct cluster *c, uint32_t lcore);
 
 /* Runs the loops on their lcores until the control ends them. */
 void cluster_run(struct cluster *c);

@@ -5,6 +5,7 @@
 #include <rte_mempool.h>
 #include <stdio.h>
 
+#include "lcore/helpers.h"
 #include "lcore/machine.h"
 #include "lcore/signals.h"
 
@@ -52,9 +53,13 @@ sample(const struct control *c, struct control_sample *s, uint64_t now_ns)
 		const struct loop *loop = &c->config.loops[i];
 		for (uint32_t j = 0; j < loop->tasks_count; j++) {
 			const struct loop_task *task = &loop->tasks[j];
-			if (task->poll != node_poll)
+			enum control_kind kind = CONTROL_HELPERS;
+			if (task->poll == node_poll)
+				kind = ((const struct node *)task->self)->is_replica
+					   ? CONTROL_REPLICAS
+					   : CONTROL_CLIENTS;
+			else if (task->poll != helpers_poll)
 				continue;
-			uint32_t kind = !((const struct node *)task->self)->is_replica;
 			s->busy_cycles[i][kind] += word(&task->busy_cycles);
 			s->idle_cycles[i][kind] += word(&task->idle_cycles);
 		}

@@ -42,13 +42,16 @@ struct control_config {
 	atomic_bool *stop; /* of all loops; set at the end */
 };
 
+/* Whom an lcore's cycles went to. */
+enum control_kind { CONTROL_REPLICAS, CONTROL_CLIENTS, CONTROL_HELPERS, CONTROL_KINDS };
+
 /* What the loops had done at one moment. */
 struct control_sample {
 	uint64_t at_ns;
 	uint64_t cpu_ns; /* of the process */
 	uint64_t measured;
-	uint64_t busy_cycles[CONTROL_LOOPS_MAX][2]; /* of [replicas, clients] on each lcore */
-	uint64_t idle_cycles[CONTROL_LOOPS_MAX][2];
+	uint64_t busy_cycles[CONTROL_LOOPS_MAX][CONTROL_KINDS];
+	uint64_t idle_cycles[CONTROL_LOOPS_MAX][CONTROL_KINDS];
 };
 
 enum control_state {

@@ -51,12 +51,6 @@ device_start(struct process *p, const struct process_config *config, char *error
 	    .mtu = o->mtu,
 	    .group = program->file.has_multicast && !is_client(config),
 	};
-	if (o->queues > program->lcores.count) {
-		snprintf(error, PROGRAM_ERROR_SIZE,
-		    "--queues %u need as many lcores, there are %u: give EAL more with -l",
-		    o->queues, program->lcores.count);
-		return false;
-	}
 	if (!is_client(config)) {
 		const struct cluster_address *own = &program->file.replicas[config->keys->self];
 		memcpy(mac.addr_bytes, own->mac, sizeof(mac.addr_bytes));
@@ -295,6 +289,7 @@ node_start(
 	    .slots_count = c->plan.slots_total,
 	    .slot_clients = c->slot_clients,
 	    .public_keys = keys->public_keys,
+	    .team = cluster_team(c, 0),
 	};
 	memcpy(crypto.secret, keys->own.secret, sizeof(crypto.secret));
 	struct endpoint_config endpoint = {
@@ -366,6 +361,14 @@ control_start(struct process *p, const struct process_config *config)
 		loop_add(&c->loops[i], steer_task, steer_end(p->steer, i));
 }
 
+/* Lcores that no queue has help, unless it is said how many shall. */
+static uint32_t
+helpers_wanted(const struct options *o, uint32_t lcores_count)
+{
+	uint32_t free_count = lcores_count > o->queues ? lcores_count - o->queues : 0;
+	return options_given(o, OPTION_HELPERS) ? o->helpers : free_count;
+}
+
 static bool
 parts_start(
     struct process *p, const struct process_config *config, struct workload *workload, char *error)
@@ -375,7 +378,9 @@ parts_start(
 	    .clock = config->clock, .idle = program_idle(config->program)};
 	c->process = p;
 	c->lcores = &config->program->lcores;
-	c->lcores_count = p->options.queues;
+	p->options.helpers = helpers_wanted(&p->options, config->program->lcores.count);
+	c->helpers_count = p->options.helpers;
+	c->lcores_count = p->options.queues + c->helpers_count;
 	c->nodes_count = 1;
 	c->replicas_count = config->keys->replicas_count;
 	c->clients_count = config->keys->clients_count;
@@ -387,9 +392,26 @@ parts_start(
 		snprintf(error, PROGRAM_ERROR_SIZE, "not enough memory");
 		return false;
 	}
+	if (!cluster_helpers_open(c, parts.idle == LOOP_IDLE_YIELD)) {
+		snprintf(error, PROGRAM_ERROR_SIZE, "EAL has no memory for the rings of helpers");
+		return false;
+	}
 	for (uint32_t i = 0; i < c->plan.slots_total; i++)
 		c->slot_clients[i] = (uint16_t)(i / p->options.slots);
 	return true;
+}
+
+static bool
+lcores_fit(const struct process_config *config, char *error)
+{
+	const struct options *o = &config->program->options;
+	uint32_t count = config->program->lcores.count;
+	if (o->queues + o->helpers <= count)
+		return true;
+	snprintf(error, PROGRAM_ERROR_SIZE,
+	    "--queues %u and --helpers %u need as many lcores, there are %u: give EAL more with -l",
+	    o->queues, o->helpers, count);
+	return false;
 }
 
 static bool
@@ -410,7 +432,7 @@ process_open(struct process *p, const struct process_config *config, char *error
 {
 	*p = (struct process){.options = config->program->options};
 	p->cluster.options = &p->options;
-	if (!slots_fit(config, error))
+	if (!slots_fit(config, error) || !lcores_fit(config, error))
 		return false;
 	struct workload *workload = workload_start(p, config, error);
 	if (workload == NULL)

@@ -10,18 +10,18 @@
 static void
 busy_shares(struct report *r, const struct cluster *c)
 {
-	uint64_t busy[2] = {0, 0};
-	uint64_t all[2] = {0, 0};
+	uint64_t busy[CONTROL_KINDS] = {0};
+	uint64_t all[CONTROL_KINDS] = {0};
 	for (uint32_t i = 0; i < c->lcores_count; i++) {
 		const struct control_sample *a = &c->control.first;
 		const struct control_sample *b = &c->control.last;
 		uint64_t lcore_cycles = 0;
-		for (int kind = 0; kind < 2; kind++) {
+		for (int kind = 0; kind < CONTROL_KINDS; kind++) {
 			lcore_cycles += b->busy_cycles[i][kind] - a->busy_cycles[i][kind] +
 					b->idle_cycles[i][kind] - a->idle_cycles[i][kind];
 		}
 		uint64_t lcore_busy = 0;
-		for (int kind = 0; kind < 2; kind++) {
+		for (int kind = 0; kind < CONTROL_KINDS; kind++) {
 			uint64_t cycles = b->busy_cycles[i][kind] - a->busy_cycles[i][kind];
 			bool here = cycles + b->idle_cycles[i][kind] - a->idle_cycles[i][kind] > 0;
 			busy[kind] += cycles;
@@ -31,8 +31,8 @@ busy_shares(struct report *r, const struct cluster *c)
 		if (lcore_cycles > 0)
 			r->lcore_busy[i] = (double)lcore_busy / (double)lcore_cycles;
 	}
-	r->replica_busy = all[0] > 0 ? (double)busy[0] / (double)all[0] : 0;
-	r->client_busy = all[1] > 0 ? (double)busy[1] / (double)all[1] : 0;
+	for (int kind = 0; kind < CONTROL_KINDS; kind++)
+		r->busy[kind] = all[kind] > 0 ? (double)busy[kind] / (double)all[kind] : 0;
 }
 
 void
@@ -211,10 +211,15 @@ report_print(const struct report *r, const struct cluster *c, FILE *file)
 	fprintf(file, "  CPU time    %.3f us per operation (%s)\n", r->cpu_us_per_op,
 	    c->process == NULL ? "all replicas and clients" : "this process's");
 	fprintf(file, "  busy        replicas %.0f %%, clients %.0f %% of their lcores; lcores",
-	    100 * r->replica_busy, 100 * r->client_busy);
+	    100 * r->busy[CONTROL_REPLICAS], 100 * r->busy[CONTROL_CLIENTS]);
 	for (uint32_t i = 0; i < c->lcores_count; i++)
 		fprintf(file, "%s %.0f %%", i > 0 ? "," : "", 100 * r->lcore_busy[i]);
 	fprintf(file, "\n");
+	if (c->helpers != NULL)
+		fprintf(file,
+		    "  helpers     %u lcore%s, %.0f %% busy; %lu signatures made or verified\n",
+		    c->helpers_count, c->helpers_count == 1 ? "" : "s",
+		    100 * r->busy[CONTROL_HELPERS], helpers_jobs(c->helpers));
 	fprintf(file, "  errors      %lu; retransmissions %lu; dropped on the way %lu\n", r->errors,
 	    r->retransmissions, r->drops);
 	if (r->errors > 0) {

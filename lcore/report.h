@@ -19,8 +19,7 @@ struct report {
 	uint64_t operations;
 	double throughput; /* operations a second */
 	double cpu_us_per_op;
-	double client_busy; /* share of the clients' lcores, 0..1 */
-	double replica_busy;
+	double busy[CONTROL_KINDS];	      /* share of the lcores that serve them, 0..1 */
 	double lcore_busy[CONTROL_LOOPS_MAX]; /* of each lcore, whoever is there */
 	uint64_t errors;		      /* wrong, lost, refused, unanswered */
 	uint64_t unanswered;		      /* of these: operations without an answer */

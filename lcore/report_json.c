@@ -40,6 +40,7 @@ configuration(json_t *object, const struct report *r, const struct cluster *c)
 	set_number(object, "f", o->faults);
 	set_number(object, "instances", o->instances);
 	set_number(object, "lcores", c->lcores_count);
+	set_number(object, "helpers", c->helpers_count);
 	set_number(object, "clients", o->clients);
 	set_number(object, "rate", o->rate);
 	set_number(object, "batch", o->batch);
@@ -88,8 +89,10 @@ figures(json_t *object, const struct report *r, const struct cluster *c)
 	set_number(object, "view_changes", r->view_changes);
 	set_number(object, "dropped", r->drops);
 	set_real(object, "cpu_us_per_op", r->cpu_us_per_op);
-	set_real(object, "client_busy", r->client_busy);
-	set_real(object, "replica_busy", r->replica_busy);
+	set_real(object, "client_busy", r->busy[CONTROL_CLIENTS]);
+	set_real(object, "replica_busy", r->busy[CONTROL_REPLICAS]);
+	set_real(object, "helper_busy", r->busy[CONTROL_HELPERS]);
+	set_number(object, "helper_jobs", c->helpers == NULL ? 0 : helpers_jobs(c->helpers));
 	json_t *lcores = json_array();
 	for (uint32_t i = 0; i < c->lcores_count; i++)
 		json_array_append_new(lcores, json_real(r->lcore_busy[i]));

@@ -112,6 +112,7 @@ DPDK = [
     ("--bogus", ["--bogus", "OUTPUT"]),
     ("99:00.0", ["--no-huge", "--no-shconf", "-m", "64", "--no-telemetry", "-a", "99:00.0"]),
     ("128", ["--no-pci"] * 129),
+    ("--helpers", EAL + ["-l", "0", "HELPERS"]),
     # Too little for the packets of so many clients.
     ("-m", EAL + ["CLIENTS"]),
 ]
@@ -152,9 +153,11 @@ def main():
     cases = [(word, arguments) for word, arguments in OURS]
     for word, arguments in DPDK:
         ours = GOOD + ["-t", "60000"] if "CLIENTS" in arguments else GOOD
+        if "HELPERS" in arguments:
+            ours = GOOD + ["--helpers", "1"]
         if "OUTPUT" in arguments:
             ours = GOOD + ["--json", "OUT", "--hgrm", "OUT"]
-        arguments = [a for a in arguments if a not in ("CLIENTS", "OUTPUT")]
+        arguments = [a for a in arguments if a not in ("CLIENTS", "HELPERS", "OUTPUT")]
         cases.append((word, arguments + ["--"] + ours))
     failed = 0
     for word, arguments in cases:

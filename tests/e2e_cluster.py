@@ -113,6 +113,16 @@ def shared_lcores():
         need(result["lcores"] == 4, "not four lcores")
 
 
+def helping_lcores():
+    need_cpus(2)
+    for mode in MODES:
+        result = run(["-m", mode, "--profile", "paranoid", "-t", "16", "--helpers", "2"],
+                     NO_HUGE + ["--lcores", f"(0-3)@({cpus(2)})"], seconds=1)
+        need(result["helpers"] == 2 and len(result["lcores_busy"]) == 4, "not two helpers")
+        need(result["helper_jobs"] > 0, f"{mode}: helpers did nothing")
+        need(all(node["lcore"] < 2 for node in result["nodes"]), "a helper serves a node")
+
+
 def own_choice():
     for mode in MODES:
         run(["-m", mode])
@@ -453,11 +463,11 @@ def memory_is_constant():
         need(growth < (65536 if SLOW else 1024), f"{extra}: grew by {growth} KiB in 1.5 s")
 
 
-STORIES = [one_lcore, two_lcores, shared_lcores, own_choice, hugepages, ordinary_user,
-           authentication, echo, ycsb, lost_frames, open_loop, many_clients, memory_as_needed,
-           protocol_figures, options_of_replication, killed_leader, restarted_leader,
-           killed_leader_linearizable, reads_linearizable, json_fields, hgrm, interrupted,
-           interrupted_twice, telemetry, memory_is_constant]
+STORIES = [one_lcore, two_lcores, shared_lcores, helping_lcores, own_choice, hugepages,
+           ordinary_user, authentication, echo, ycsb, lost_frames, open_loop, many_clients,
+           memory_as_needed, protocol_figures, options_of_replication, killed_leader,
+           restarted_leader, killed_leader_linearizable, reads_linearizable, json_fields, hgrm,
+           interrupted, interrupted_twice, telemetry, memory_is_constant]
 
 
 def main():

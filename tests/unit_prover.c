@@ -96,12 +96,74 @@ domains(void)
 	fixture_close(f);
 }
 
+/* ---- A team ------------------------------------------------------------------ */
+
+static uint32_t shared_jobs;
+
+/* Nothing may depend on the order in which jobs are done. */
+static void
+share_backwards(void *self, void (*job)(void *context, uint32_t i), void *context, uint32_t count)
+{
+	(void)self;
+	shared_jobs += count;
+	for (uint32_t i = count; i-- > 0;)
+		job(context, i);
+}
+
+static struct crypto *
+open_with_team(const struct fixture *f, uint16_t node)
+{
+	static const struct crypto_team team = {.share = share_backwards};
+	char error[256];
+	struct crypto_config config = fixture_config(f, node);
+	config.team = &team;
+	return crypto_real.open(&config, error);
+}
+
+/* What a team signs and verifies is what one lcore does alone, false ones among them. */
+static void
+team_agrees(void)
+{
+	enum { COUNT = 40 };
+	struct fixture *f = &fixture;
+	fixture_open(f, &crypto_real);
+	struct crypto *signer = open_with_team(f, 1);
+	struct crypto *verifier = open_with_team(f, 0);
+	CU_ASSERT_FATAL(signer != NULL && verifier != NULL);
+	for (uint32_t i = 0; i < COUNT; i++)
+		fixture_write(f, i, i % 5 == 4 ? PROOF_MAC : PROOF_SIGNATURE, 11 + i);
+	shared_jobs = 0;
+	crypto_real.seal(signer, f->sends, COUNT);
+	CU_ASSERT_EQUAL(shared_jobs, COUNT - COUNT / 5);
+	fixture_parse(f, COUNT);
+	/* Number 7 says what was not signed; 3 comes twice, in the same burst. */
+	f->sends[7].header->seq++;
+	f->messages[COUNT] = f->messages[3];
+	uint32_t alone = fixture_prove(f, COUNT + 1, 1, 0);
+	static bool holds[CLAIMS_MAX];
+	memcpy(holds, f->claims.holds, f->claims.count * sizeof(holds[0]));
+	shared_jobs = 0;
+	crypto_real.prove(verifier, &f->claims);
+	CU_ASSERT_EQUAL(shared_jobs, COUNT - COUNT / 5);
+	CU_ASSERT_EQUAL(memcmp(holds, f->claims.holds, f->claims.count * sizeof(holds[0])), 0);
+	CU_ASSERT_EQUAL(alone, f->claims.count - 1);
+	/* What holds is known from now on, what does not is asked again. */
+	shared_jobs = 0;
+	crypto_real.prove(verifier, &f->claims);
+	CU_ASSERT_EQUAL(shared_jobs, 0);
+	CU_ASSERT_EQUAL(memcmp(holds, f->claims.holds, f->claims.count * sizeof(holds[0])), 0);
+	crypto_real.close(signer);
+	crypto_real.close(verifier);
+	fixture_close(f);
+}
+
 static const struct unit_story stories[] = {
     PROVER_STORIES,
     {"a public key off the curve", bad_point},
     {"no link, no key", no_link},
     {"another cluster", other_cluster},
     {"roots and messages are told apart", domains},
+    {"a team decides as one does", team_agrees},
 };
 
 UNIT_MAIN("prover", stories)

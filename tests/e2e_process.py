@@ -77,6 +77,20 @@ def values_memif(folder):
     values(folder, memif(folder))
 
 
+def helpers_memif(folder):
+    """Lcores beside the queue's sign and verify."""
+    cluster = rig.Cluster(programs, folder, memif(folder), "pbft", ["--profile", "paranoid"],
+                          helpers=1)
+    try:
+        cluster.start_all()
+        result = cluster.client(["-t", "8"])
+        need(result["helpers"] == 1 and result["helper_jobs"] > 0, "the helper did nothing")
+        cluster.end_all()
+    finally:
+        cluster.close()
+        cluster.net.close()
+
+
 def large_netns(folder):
     """Messages of many frames."""
     cluster = rig.Cluster(programs, folder, netns(folder), "pbft", ["-w", "echo:20000/9000"])
@@ -270,8 +284,8 @@ def landed(replica):
     return rows[name], rows[name.replace("landed_right", "handed_over")]
 
 
-STORIES = [modes_netns, modes_memif, values_netns, values_memif, large_netns, leader_netns,
-           leader_memif, restart_refused, refused, neighbours, steering]
+STORIES = [modes_netns, modes_memif, values_netns, values_memif, helpers_memif,
+           large_netns, leader_netns, leader_memif, restart_refused, refused, neighbours, steering]
 
 
 def main():

@@ -164,12 +164,13 @@ class Process:
 class Cluster:
     """Replicas on a network, and the client that is run against them."""
 
-    def __init__(self, programs, folder, net, mode, options=()):
+    def __init__(self, programs, folder, net, mode, options=(), helpers=0):
         self.programs = programs
         self.folder = folder
         self.net = net
         self.mode = mode
         self.options = list(options)
+        self.helpers = helpers  # lcores of each process beside those of its queues
         self.count = 1 if mode.startswith("unreplicated") else len(MACS)
         self.file = os.path.join(folder, "quad")
         self.replicas = {}
@@ -180,7 +181,7 @@ class Cluster:
     def words(self, program, number, ours, queues=1):
         self.starts += 1
         cores = cpus()
-        lcores = ",".join(str(cores[(number + k) % len(cores)]) for k in range(queues))
+        lcores = ",".join(str(cores[(number + k) % len(cores)]) for k in range(queues + self.helpers))
         prefix = f"--file-prefix=oskr-{os.getpid()}-{number}-{self.starts}"
         return (self.net.before(number) + [os.path.join(self.programs, program)] + EAL +
                 ["-l", lcores, prefix, self.net.device(number, queues), "--", "-m", self.mode,

@@ -22,6 +22,9 @@ Measures, one after the other and --repeats times over:
             single   --profile fast -b 1                ops/s
             alone    --profile fast --adaptive -t 1     one client's median latency
             signed   --profile seed -b 100 --adaptive   ops/s, beside its bound
+            silent   (where --rows names it) fast, and one replica is killed half way:
+                     ops/s of the whole run, and the rate without it as a share of that
+                     with it
 and prints each median with what is demanded of it. The CPU time is that of the
 whole process: all replicas, all clients. The bounds, with n replicas, f faults and
 L lcores:
@@ -90,6 +93,11 @@ ROWS = (
     ("alone", ("--profile", "fast", "--adaptive"), 1),
     ("signed", ("--profile", "seed", "-b", "100", "--adaptive"), BUSY_CLIENTS),
 )
+# Those that are measured only where --rows names them; {half}: half of the measured seconds.
+MORE_ROWS = (
+    ("silent", ("--profile", "fast", "-b", "100", "--adaptive", "--kill-leader-at", "{half}"),
+     BUSY_CLIENTS),
+)
 
 FIELDS = ("throughput", "p50_us", "p99_us", "cpu_us_per_op")
 UNITS = {"throughput": "ops/s", "cpu_us_per_op": "us CPU an operation", "p50_us": "us median",
@@ -103,6 +111,8 @@ class Row:
         self.protocol = protocol
         self.key = key
         self.clients = clients
+        half = f"{options.seconds / 2:g}"
+        arguments = [word.format(half=half) for word in arguments]
         words = ["-m", protocol.name, *arguments, "-t", str(clients),
                  "-d", f"{options.seconds:g}", "--warm", "1"]
         self.title = " ".join(words[1:-4])
@@ -154,11 +164,13 @@ def options_parse(arguments):
                         help="protocols, with commas (all that the build offers, of "
                              + ", ".join(protocol.name for protocol in PROTOCOLS) + ")")
     parser.add_argument("--rows", metavar="LIST",
-                        help="which rows, with commas (fast,single,alone,signed)")
+                        help="which rows, with commas ("
+                             + ",".join(row[0] for row in ROWS) + "; also "
+                             + ",".join(row[0] for row in MORE_ROWS) + ")")
     runs.measure_options(parser)
     options = parser.parse_args(arguments)
     options.modes = names_parse(parser, options.modes, [p.name for p in PROTOCOLS])
-    options.rows = names_parse(parser, options.rows, [row[0] for row in ROWS])
+    options.rows = names_parse(parser, options.rows, [row[0] for row in ROWS + MORE_ROWS])
     return options
 
 
@@ -237,6 +249,29 @@ def bound_path(row, sign_us, verify_us):
     }
 
 
+def silent_rates(result):
+    """Operations a second before a replica was killed, and after the service was back."""
+    crash = result.get("crash")
+    if not crash:
+        raise runs.RunFailed("no replica was killed: its JSON has no 'crash'")
+    before = crash["throughput_before"]
+    gap_s = crash["gap_ms"] / 1e3
+    rest_s = result["seconds"] - crash["killed_s"] - gap_s
+    after = (result["operations"] - before * crash["killed_s"]) / rest_s
+    return before, max(after, 0)
+
+
+def silence(row):
+    """What one silent replica costs: the medians of its runs."""
+    rates = [silent_rates(result) for result in row.results]
+    return {
+        "with_ops": runs.median([before for before, _ in rates]),
+        "without_ops": runs.median([after for _, after in rates]),
+        "ratio": runs.median([after / before for before, after in rates]),
+        "gap_ms": runs.median([result["crash"]["gap_ms"] for result in row.results]),
+    }
+
+
 def demand_value(field, row, bound, rows):
     """The measured side of a demand; None where its other side was not measured."""
     if field == "of_bound":
@@ -270,6 +305,7 @@ def record_make(row, rows, signatures):
         "command": runs.shown(row.command), "medians": {f: row.median(f) for f in FIELDS},
         "values": {f: [result[f] for result in row.results] for f in FIELDS},
         "bound": bound, "demands": demands,
+        "silence": silence(row) if row.key == "silent" else None,
     }
 
 
@@ -294,6 +330,11 @@ def records_print(records, signatures):
                   f"of which {medians['throughput'] / bound['placed_bound']:.2f}")
         if "path_us" in bound:
             print(f"    path {bound['formula']}")
+        if record["silence"]:
+            rates = record["silence"]
+            print(f"    one replica silent: {figure(rates['without_ops'])} ops/s of "
+                  f"{figure(rates['with_ops'])}, {rates['ratio']:.2f} of it; no answer for "
+                  f"{rates['gap_ms']:.0f} ms when it fell silent")
         for demand in record["demands"]:
             print(f"    demanded: {demand['kind']} {figure(demand['limit'])} {demand['unit']}: "
                   f"{figure(demand['value'])} {'holds' if demand['holds'] else 'MISSED'}")
@@ -307,7 +348,8 @@ def main(arguments):
     options.build = options.build.resolve()
     try:
         rows = [Row(options, protocol, *row) for protocol in protocols_chosen(options)
-                for row in ROWS if options.rows is None or row[0] in options.rows]
+                for row in (ROWS if options.rows is None else ROWS + MORE_ROWS)
+                if options.rows is None or row[0] in options.rows]
         signatures = Signatures(options)
         measure_all(options, rows, signatures)
         records = [record_make(row, rows, signatures) for row in rows]

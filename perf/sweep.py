@@ -26,6 +26,8 @@ EPILOG = """
 Writes sweep.csv, sweep.json, curve.svg and curve.png to OUT, and one file a run
 to OUT/runs. The same command again resumes after an interruption.
 
+perf/sweep.sh --table measures the seed's table instead (--table -h).
+
 Examples:
   perf/sweep.sh -m unreplicated,unreplicated-signed -t 1,4,16,64,256
   perf/sweep.sh -m 'unreplicated --reply-auth batch' -m unreplicated --repeats 5
@@ -268,6 +270,9 @@ def write_results(options, points, arguments):
 
 
 def main(arguments):
+    if "--table" in arguments:
+        import table  # pylint: disable=import-outside-toplevel; it is made of sweeps
+        return table.main([word for word in arguments if word != "--table"])
     runs.install_signals()
     options = options_parse(arguments)
     options.build = options.build.resolve()

@@ -181,7 +181,8 @@ class Cluster:
     def words(self, program, number, ours, queues=1):
         self.starts += 1
         cores = cpus()
-        lcores = ",".join(str(cores[(number + k) % len(cores)]) for k in range(queues + self.helpers))
+        count = queues + self.helpers
+        lcores = ",".join(str(cores[(number + k) % len(cores)]) for k in range(count))
         prefix = f"--file-prefix=oskr-{os.getpid()}-{number}-{self.starts}"
         return (self.net.before(number) + [os.path.join(self.programs, program)] + EAL +
                 ["-l", lcores, prefix, self.net.device(number, queues), "--", "-m", self.mode,

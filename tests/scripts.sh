@@ -102,8 +102,9 @@ fake_bench()
 	cat <<-'END'
 	#!/usr/bin/env python3
 	import json, sys
-	rate = {"ring-echo": 1e7, "sign": 5e4, "verify": 4e4}[sys.argv[1]]
-	print(json.dumps({"bench": sys.argv[1], "window": 1, "ops_per_s": rate,
+	name = sys.argv[sys.argv.index("--") + 1 if "--" in sys.argv else 1]
+	rate = {"ring-echo": 1e7, "sign": 5e4, "verify": 4e4}[name]
+	print(json.dumps({"bench": name, "window": 1, "ops_per_s": rate,
 	                  "ns_per_op": 1e9 / rate, "rtt_ns": 1000}))
 	END
 }
@@ -156,6 +157,21 @@ sweep_takes_rates()
 }
 
 # Interrupted in its second run: says so, keeps the first, leaves no child.
+sweep_makes_the_table()
+{
+	: >"$FAKE_LOG"
+	perf/sweep.sh --table --build "$fake" --workers 1 --repeats 2 --seconds 1 --out "$place/table"
+	# Three rows with 1 and 64 clients, twice; nothing again.
+	[[ $(wc -l <"$FAKE_LOG") == 16 && $(wc -l <"$place/table/table.csv") == 5 ]]
+	grep -q '^| unreplicated, a signature a reply | 1 | 64 | 50 |.*154 K' "$place/table/table.md"
+	grep -q '<svg' "$place/table/table.svg"
+	python3 -B -m json.tool "$place/table/table.json" >/dev/null
+	: >"$FAKE_LOG"
+	perf/sweep.sh --table --build "$fake" --workers 1 --repeats 2 --seconds 1 --out "$place/table"
+	[[ $(wc -l <"$FAKE_LOG") == 0 ]]
+	fails perf/sweep.sh --table --build "$fake" --workers 1 --rows 'no such row'
+}
+
 sweep_stops_cleanly()
 {
 	local status=0 child
@@ -294,11 +310,12 @@ expect "sweep refuses no mode" refuses perf/sweep.sh
 expect "sweep refuses a bad count" refuses perf/sweep.sh -m unreplicated -t 0
 expect "sweep refuses two counts with rates" refuses perf/sweep.sh -m a -t 1,2 --rates 5
 expect "sweep refuses a build that is not there" refuses perf/sweep.sh -m a --build "$place"
+expect "the table refuses workers that are not there" refuses perf/sweep.sh --table --workers 5000
 expect "protocols refuses an unknown mode" refuses perf/protocols.sh -m raft
 expect "ratio refuses no repeats" refuses perf/ratio.sh --repeats 0
 # A function in `expect` runs without errexit, so each story is a shell of its own.
 for story in sweep_writes_results sweep_resumes sweep_runs_another_command_anew \
-	sweep_fresh_runs_all sweep_takes_rates sweep_stops_cleanly sweep_tells_failures \
+	sweep_fresh_runs_all sweep_takes_rates sweep_makes_the_table sweep_stops_cleanly sweep_tells_failures \
 	ratio_judges protocols_judges protocols_needs_a_protocol report_has_every_mode \
 	report_is_whole report_tells_failures report_tells_wrong_answers \
 	setup_is_repeatable; do

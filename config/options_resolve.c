@@ -70,6 +70,11 @@ resolve_replicas(
 		return fail(program, error, "%s does not fit mode %s, which is speculative",
 		    options->tentative ? "--tentative" : "--read-only", mode->name);
 	}
+	/* What one instance executes tentatively lies beneath the committed batches of others. */
+	if (options->tentative && options->instances > 1) {
+		return fail(program, error, "--tentative does not fit --instances %u: give 1",
+		    options->instances);
+	}
 	if (!mode->speculative && options->wait_all)
 		return fail(program, error,
 		    "--wait-all does not fit mode %s: it is for speculative ones", mode->name);

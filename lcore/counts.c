@@ -3,6 +3,7 @@
 #include "lcore/counts.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "lcore/process.h"
 
@@ -235,6 +236,34 @@ counts_join(struct figures *figures, const struct figures *other)
 		else if (b->value > a->value)
 			a->value = b->value;
 	}
+}
+
+/* What divides one whole: figures whose names begin with the same of these. */
+static const char *const wholes[] = {"answers_"};
+
+static const char *
+whole_of(const char *name)
+{
+	for (size_t i = 0; i < sizeof(wholes) / sizeof(wholes[0]); i++) {
+		if (strncmp(name, wholes[i], strlen(wholes[i])) == 0)
+			return wholes[i];
+	}
+	return NULL;
+}
+
+double
+counts_share(const struct figures *figures, uint32_t index)
+{
+	const struct figure *f = &figures->list[index];
+	const char *whole = whole_of(f->name);
+	uint64_t sum = 0;
+	if (whole == NULL)
+		return -1;
+	for (uint32_t i = 0; i < figures->count; i++) {
+		if (whole_of(figures->list[i].name) == whole)
+			sum += figures->list[i].value;
+	}
+	return sum > 0 ? (double)f->value / (double)sum : -1;
 }
 
 void

@@ -33,6 +33,12 @@ void counts_drops(const struct cluster *c, const struct node *node, struct count
  */
 void counts_protocol(const struct node *node, struct figures *figures);
 
+/*
+ * The share of figure `index` in the whole that some of them divide (answers by which
+ * path, say); below 0: it is part of none, or that is 0.
+ */
+double counts_share(const struct figures *figures, uint32_t index);
+
 /* Puts another node's figures, of the same protocol, to these in the same way. */
 void counts_join(struct figures *figures, const struct figures *other);
 

@@ -103,40 +103,82 @@ figure_find(const struct figures *figures, const char *name)
 	return NULL;
 }
 
-/* "prepare 12.3 us" of prepare_ns, "view 3" of view; how long it is. */
+/* "prepare 12.3 us" of prepare_ns, "view 3" of view, "answers fast 7 (70.0 %)"; how long it is. */
 static int
-figure_write(char *text, size_t size, const struct figure *f)
+figure_write(char *text, size_t size, const struct figures *figures, uint32_t index)
 {
+	const struct figure *f = &figures->list[index];
+	double share = counts_share(figures, index);
 	size_t name_size = strlen(f->name);
 	if (name_size > 3 && strcmp(f->name + name_size - 3, "_ns") == 0) {
 		return snprintf(text, size, "%.*s %.1f us", (int)name_size - 3, f->name,
 		    (double)f->value / 1e3);
 	}
+	if (share >= 0)
+		return snprintf(text, size, "%s %lu (%.1f %%)", f->name, f->value, 100 * share);
 	return snprintf(text, size, "%s %lu", f->name, f->value);
 }
 
-/* What replicas' protocols show of themselves, zeroes left out, names as people read them. */
+/* What one half of the protocol shows of itself at all nodes that run it. */
+static void
+figures_gather(const struct cluster *c, bool of_replicas, struct figures *all)
+{
+	all->count = 0;
+	for (uint32_t i = 0; i < c->nodes_count; i++) {
+		struct figures one;
+		if (c->nodes[i].is_replica != of_replicas)
+			continue;
+		counts_protocol(&c->nodes[i], &one);
+		counts_join(all, &one);
+	}
+}
+
+static bool
+figures_say_something(const struct figures *all)
+{
+	for (uint32_t i = 0; i < all->count; i++) {
+		if (all->list[i].value > 0)
+			return true;
+	}
+	return false;
+}
+
+/* Zeroes are left out, and names are as people read them. Returns the column. */
+static uint32_t
+figures_print(const char *title, const struct figures *all, FILE *file)
+{
+	char text[96];
+	uint32_t column = (uint32_t)fprintf(file, "  %-*s", TEXT_COLUMN - 2, title);
+	for (uint32_t i = 0; i < all->count; i++) {
+		int size = figure_write(text, sizeof(text), all, i);
+		for (char *at = text; *at != '\0'; at++)
+			*at = *at == '_' ? ' ' : *at;
+		if (all->list[i].value > 0)
+			column = word_print(file, column, text, (uint32_t)size);
+	}
+	return column;
+}
+
+static void
+clients_print(const struct cluster *c, FILE *file)
+{
+	struct figures all;
+	figures_gather(c, false, &all);
+	if (!figures_say_something(&all))
+		return;
+	figures_print("clients", &all, file);
+	fputc('\n', file);
+}
+
 static void
 protocol_print(const struct cluster *c, FILE *file)
 {
-	struct figures all = {.count = 0};
+	struct figures all;
 	char text[96];
-	for (uint32_t i = 0; i < c->nodes_count && c->nodes[i].is_replica; i++) {
-		struct figures one;
-		counts_protocol(&c->nodes[i], &one);
-		counts_join(&all, &one);
-	}
+	figures_gather(c, true, &all);
 	if (all.count == 0)
 		return;
-	uint32_t column = (uint32_t)fprintf(file, "  %-*s", TEXT_COLUMN - 2, "protocol");
-	for (uint32_t i = 0; i < all.count; i++) {
-		const struct figure *f = &all.list[i];
-		int size = figure_write(text, sizeof(text), f);
-		for (char *at = text; *at != '\0'; at++)
-			*at = *at == '_' ? ' ' : *at;
-		if (f->value > 0)
-			column = word_print(file, column, text, (uint32_t)size);
-	}
+	uint32_t column = figures_print("protocol", &all, file);
 	const struct figure *batches = figure_find(&all, "proposals");
 	const struct figure *requests = figure_find(&all, "requests_proposed");
 	if (batches != NULL && requests != NULL && batches->value > 0) {
@@ -228,6 +270,7 @@ report_print(const struct report *r, const struct cluster *c, FILE *file)
 		    r->totals.wrong, r->totals.lost, r->totals.refused);
 	}
 	protocol_print(c, file);
+	clients_print(c, file);
 	crash_print(r, &c->control.crash, file);
 	if (c->control.interrupted)
 		fprintf(file, "  interrupted: figures are of the time until then\n");

@@ -120,6 +120,18 @@ machine_object(const struct report *r)
 	return object;
 }
 
+/* "answers_fast_share" beside "answers_fast", of those that divide a whole. */
+static void
+set_share(json_t *object, const struct figures *figures, uint32_t index)
+{
+	char key[96];
+	double share = counts_share(figures, index);
+	if (share < 0)
+		return;
+	snprintf(key, sizeof(key), "%s_share", figures->list[index].name);
+	set_real(object, key, share);
+}
+
 static json_t *
 nodes_array(const struct cluster *c)
 {
@@ -138,6 +150,8 @@ nodes_array(const struct cluster *c)
 		json_t *protocol = json_object();
 		for (uint32_t j = 0; j < shown.count; j++)
 			set_number(protocol, shown.list[j].name, shown.list[j].value);
+		for (uint32_t j = 0; j < shown.count; j++)
+			set_share(protocol, &shown, j);
 		if (shown.count > 0)
 			json_object_set(object, "protocol", protocol);
 		json_decref(protocol);

@@ -85,6 +85,7 @@ OURS = [
     ("--kill-leader-at", GOOD + ["--kill-leader-at", "0.1"]),
     ("--restart-at", GOOD + ["--restart-at", "0.1"]),
     ("--tentative", GOOD + ["--tentative"]),
+    ("--tentative", PBFT + ["--tentative", "--instances", "2"]),
     ("--read-only", GOOD + ["--read-only"]),
     ("--watch-primary", GOOD + ["--watch-primary"]),
     ("--view-timeout", GOOD + ["--view-timeout", "10"]),

@@ -4,7 +4,8 @@
  * attacker who sees the node's frames and sends, from its port and at full
  * rate, noise and mutants of what it saw. Honest clients must get right answers
  * all the while, the hostile frames must be counted, nothing may leak or grow,
- * and operations go on as before when it ends. Takes oskr-cluster's options
+ * and operations go on as before when it ends. On their way, requests lose MACs: those
+ * of all replicas but the first, as if their client lied. Takes oskr-cluster's options
  * behind "--"; each tap runs on its node's lcore, the report on the main one.
  *
  *       1 s calm | 2 s attack | until it is as calm as before, 10 s at most
@@ -33,6 +34,7 @@ enum {
 	FRAME_SIZE_MAX = 1600,
 	KEPT_COUNT = 64, /* frames that each attacker remembers */
 	SENT_PER_POLL = 16,
+	SPOILT_EACH = 16, /* one of so many requests */
 	POOL_COUNT = 16383,
 	CALM_MS = 1000,
 	ATTACK_MS = 2000,
@@ -61,6 +63,7 @@ struct tap {
 	struct port_queue queue; /* the switch's */
 	struct random random;
 	uint64_t sent;
+	uint64_t spoilt; /* requests */
 	uint32_t seen_count;
 	struct kept kept[KEPT_COUNT];
 };
@@ -68,6 +71,8 @@ struct tap {
 static struct tap taps[LIMIT_NODES];
 static uint8_t macs[LIMIT_NODES][RTE_ETHER_ADDR_LEN];
 static uint32_t macs_count;
+static uint16_t replicas_count;
+static bool vectors; /* requests have a MAC for each replica */
 static struct rte_mempool *pool;
 static struct clock time_base;
 static atomic_bool attacking;
@@ -267,11 +272,34 @@ tap_rx(void *self, struct rte_mbuf **frames, uint32_t count)
 	return t->queue.rx_burst(t->queue.self, frames, count);
 }
 
+/* A request whose MACs hold for the first replica only, from an honest client. */
+static void
+macs_spoil(struct tap *t, struct rte_mbuf *m)
+{
+	struct message_header header;
+	uint32_t others = (replicas_count - 1u) * (uint32_t)MAC_SIZE;
+	if (!vectors ||
+	    m->data_len < FRAME_HEADERS_SIZE + sizeof(header) + (size_t)MAC_SIZE + others)
+		return;
+	uint8_t *bytes = rte_pktmbuf_mtod_offset(m, uint8_t *, FRAME_HEADERS_SIZE);
+	memcpy(&header, bytes, sizeof(header));
+	if (header.type != MESSAGE_REQUEST || header.proof != PROOF_VECTOR ||
+	    header.size + (uint32_t)FRAME_HEADERS_SIZE != m->data_len ||
+	    random_below(&t->random, SPOILT_EACH) != 0)
+		return;
+	for (uint32_t at = header.size - others; at < header.size; at += (uint32_t)MAC_SIZE)
+		bytes[at] ^= 1;
+	t->spoilt++;
+}
+
 /* Remembers some of the node's frames, old ones among them, and lets all pass. */
 static void
 tap_tx(void *self, struct rte_mbuf **frames, uint32_t count)
 {
 	struct tap *t = self;
+	bool spoils = atomic_load_explicit(&attacking, memory_order_relaxed);
+	for (uint32_t i = 0; i < count && spoils; i++)
+		macs_spoil(t, frames[i]);
 	for (uint32_t i = 0; i < count; i++) {
 		if (t->seen_count >= KEPT_COUNT && random_below(&t->random, 64) != 0)
 			continue;
@@ -455,16 +483,19 @@ judge(void)
 {
 	struct client_counters totals;
 	uint64_t sent = 0;
+	uint64_t spoilt = 0;
 	uint64_t open = 0;
 	control_totals(&cluster.control, &totals);
 	for (uint32_t i = 0; i < cluster.nodes_count; i++) {
 		sent += taps[i].sent;
+		spoilt += taps[i].spoilt;
 		if (!cluster.nodes[i].is_replica)
 			open += cluster.nodes[i].client->slots_count -
 				cluster.nodes[i].client->idle_count;
 	}
 	expect(watch.state == WATCH_DONE, "phases", watch.state);
 	expect(sent > 10000, "hostile frames sent", sent);
+	expect(!vectors || spoilt > 0, "requests that lost their MACs", spoilt);
 	uint64_t drops = drops_sum();
 	expect(drops > sent / 10, "drops counted", drops);
 	expect(watch.before > 0, "operations a CPU second before", watch.before);
@@ -559,6 +590,8 @@ main(int argc, char **argv)
 	if (launch_split(&plan, argc, argv) != 0 || !options_make(&options, &plan))
 		return EXIT_FAILURE;
 	options.warm_ns = 0;
+	replicas_count = (uint16_t)options.replicas;
+	vectors = options.replicas > 1 && options.request_auth == AUTH_MAC;
 	/* Far beyond what the watch allows: it is the watch that ends the run. */
 	options.seconds_ns = 5 * (CALM_MS + ATTACK_MS + AFTER_MS_MAX) * ns_per_ms;
 	options.quiet = true;

@@ -6,12 +6,10 @@
  * what is broken: those have a scenario each. What the published view change gets
  * wrong is shown on the schedule of arXiv:1712.01367 itself.
  */
-#include "tests/scenario_rig.h"
+#include "tests/zyzzyva_scripts.h"
 
 #include "engine/session.h"
-#include "protocols/zyzzyva/decide.h"
 #include "protocols/zyzzyva/mutant.h"
-#include "protocols/zyzzyva/zyzzyva.h"
 #include "tests/sim/sim_modes.h"
 
 #ifndef BFT_MUTANTS
@@ -165,15 +163,6 @@ static const struct scenario two_commits_scenario = {
 };
 
 /* One order has another batch, and so another h, which the next one does not name. */
-static void
-without_last(struct scenario_letter *l)
-{
-	struct lie_body body = {
-	    l->letter->body + 32, l->letter->body_size - 32, l->letter->body_room - 32};
-	if (lie_batch(l->sim, &body, NULL, 1))
-		l->letter->body_size = body.size + 32;
-}
-
 static const struct scenario past_scenario = {
     .id = "M03",
     .story = "the primary sends one backup another order, once",
@@ -204,6 +193,13 @@ static const struct mutant mutants[] = {
     {"the fast path completes at 3f", ZYZZYVA_FAST_AT_3F, &silent_scenario, 0, 3},
     {"LOCAL-COMMITs of f + 1 suffice", ZYZZYVA_LOCAL_COMMIT_WEAK, &two_commits_scenario, 0, 3},
     {"the history is not checked", ZYZZYVA_HISTORY_UNCHECKED, &past_scenario, 0, 3},
+    {"an older view's certificate wins", ZYZZYVA_OLD_CERTIFICATE_WINS, &old_certificate_scenario, 0,
+	3},
+    {"an older view's longer one wins", ZYZZYVA_OLD_CERTIFICATE_WINS, &longer_certificate_scenario,
+	0, 3},
+    {"a primary that never signs is borne", ZYZZYVA_UNSIGNED_BORNE, &never_signs_scenario, 0, 3},
+    {"doubts are borne", ZYZZYVA_DOUBT_BORNE, &stalemate_scenario, 0, 3},
+    {"a fork is kept to", ZYZZYVA_FORK_KEPT, &doubt_scenario, 0, 3},
     {"undoing forgets sessions", ZYZZYVA_ROLLBACK_FORGETS_SESSIONS, NULL, PRESET_LOSS, 60},
     {"a checkpoint is stable at f + 1", ZYZZYVA_STABLE_WEAK, NULL, PRESET_BYZANTINE, 60},
 };

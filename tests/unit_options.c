@@ -518,7 +518,7 @@ numbers_keep_to_their_range(void)
 		if (row->max < UINT64_MAX)
 			CU_ASSERT_FALSE(row_takes(row, row->max + 1));
 	}
-	CU_ASSERT_EQUAL(rows_count, 19);
+	CU_ASSERT_EQUAL(rows_count, 20);
 }
 
 static char *

@@ -3,8 +3,9 @@
  * What may go wrong in PBFT beyond the cases of unit_scenarios_pbft.c: tentative
  * execution (TOCS'02, section 5.1.2) and read-only operations (5.1.3), for what a
  * replica executed before it was committed may not be what is decided, and what
- * it has told clients must stay true; liars that sign two VIEW-CHANGEs; and a
- * replica whose state is not the others'.
+ * it has told clients must stay true; liars that sign two VIEW-CHANGEs; a replica
+ * whose state is not the others'; several ordering instances, of which one waits
+ * for another; replicas that start anew; timeouts; and clients that have to sign.
  */
 #include "tests/scenario_rig.h"
 
@@ -179,16 +180,395 @@ static const struct scenario odd_state_scenario = {
     .expect = odd_repaired,
 };
 
+/* ---- Several ordering instances ------------------------------------------------------- */
+
+static bool
+of_second_instance(struct sim *sim, const struct message_header *h, uint16_t to)
+{
+	(void)sim;
+	(void)to;
+	return h->instance == 1;
+}
+
+/*
+ * What instance 0 has decided waits for the slots of instance 1, as it would for an
+ * executor that is slow: no more than the window is under way, votes go on, and
+ * nobody blames instance 0's primary for it. That nothing is delivered beyond the
+ * window, and no vote is lost or given twice, audits and oracles see.
+ */
+static const struct scenario slow_executor_scenario = {
+    .id = "G17",
+    .story = "execution is slower than agreement: what is decided waits, and its primary stays",
+    .mode = "pbft",
+    .instances = 2,
+    .clients = 16,
+    .window = 2,
+    .rules = {{.type = PBFT_PRE_PREPARE,
+	.from = R(1),
+	.like = of_second_instance,
+	.act = SCENARIO_DELAY,
+	.amount = 16 * MS}},
+    .expect = view_kept,
+};
+
+static const char *
+second_instance_moved(struct sim *sim)
+{
+	if (views_max(sim) == 0)
+		return "the instance that nobody asks for anything kept its dead primary";
+	for (uint16_t i = 0; i < sim->replicas_count; i++) {
+		const struct sim_node *n = &sim->nodes[i];
+		if (n->machine->view(node_shard(n)->machines[0]) != 0)
+			return "the other instance's primary was blamed for it";
+	}
+	return NULL;
+}
+
+/* The one client is served by instance 0, whose batches wait for those of instance 1. */
+static const struct scenario idle_sibling_scenario = {
+    .id = "idle sibling",
+    .story = "two primaries of an instance without clients are silent: it changes its view",
+    .mode = "pbft",
+    .instances = 2,
+    .clients = 1,
+    .faulty = R(1),
+    .rules =
+	{
+	    {.type = PBFT_PRE_PREPARE,
+		.from = R(1),
+		.like = of_second_instance,
+		.at_ns = 50 * MS,
+		.act = SCENARIO_DROP,
+		.lasting = true},
+	    {.type = PBFT_PRE_PREPARE,
+		.from = R(2),
+		.like = of_second_instance,
+		.view = SCENARIO_IS(1),
+		.act = SCENARIO_DROP},
+	    {.type = PBFT_NEW_VIEW,
+		.from = R(2),
+		.like = of_second_instance,
+		.view = SCENARIO_IS(1),
+		.act = SCENARIO_DROP},
+	},
+    .expect = second_instance_moved,
+};
+
+static const char *
+sibling_fetched(struct sim *sim)
+{
+	return scenario_figure(sim, 3, "transfers") > 0 ? NULL : "no state was fetched";
+}
+
+/* The instance that did not ask for the state finds itself beyond what it knows to be decided. */
+static const struct scenario sibling_fetches_scenario = {
+    .id = "sibling fetches",
+    .story = "a replica is cut off; one of its instances fetches the state for both",
+    .mode = "pbft",
+    .instances = 2,
+    .operations = 600,
+    .rules =
+	{
+	    {.act = SCENARIO_FAULT,
+		.at_ns = 100 * MS,
+		.fault =
+		    {.kind = FAULT_PARTITION, .from = R(3), .to = ALL & ~R(3), .end_ns = 300 * MS}},
+	    {.type = BFT_CHECKPOINT, .to = R(3), .like = of_second_instance, .act = SCENARIO_DROP},
+	},
+    .expect = sibling_fetched,
+};
+
+/* ---- Timeouts -------------------------------------------------------------------------- */
+
+/* "A backup is waiting for a request": a primary that left alone would stop the view. */
+static const struct scenario primary_stays_scenario = {
+    .id = "primary stays",
+    .story = "the primary's clock jumps again and again: it does not leave its own view",
+    .mode = "pbft",
+    .rules = {{.type = PBFT_PREPARE,
+	.to = R(0),
+	.seq_every = 5,
+	.times = 24,
+	.act = SCENARIO_FAULT,
+	.fault = {.kind = FAULT_CLOCK_JUMP, .from = R(0), .amount = 1000 * MS, .end_ns = 1 * MS}}},
+    .expect = view_kept,
+};
+
+static const char *
+few_views(struct sim *sim)
+{
+	return views_max(sim) <= 5 ? NULL : "views come and go";
+}
+
+/* Each phase takes about half of the view's timeout. */
+static const struct scenario slow_network_scenario = {
+    .id = "slow network",
+    .story = "messages take longer than the timeout allows: it grows, and stays grown",
+    .mode = "pbft",
+    .operations = 600,
+    .horizon_ns = 20000 * MS,
+    .rules = {{.act = SCENARIO_FAULT,
+	.at_ns = 1,
+	.fault = {.kind = FAULT_SLOW, .from = ALL, .to = ALL, .amount = 12 * MS}}},
+    .expect = few_views,
+};
+
+/* ---- Replicas that start anew ----------------------------------------------------------- */
+
+enum { STARTED_ANEW = 3 };
+
+/* What replica 2 signed to leave view 0, relayed by whomever. */
+static bool
+second_leaves_first_view(struct sim *sim, const struct message_header *h, uint16_t to)
+{
+	(void)sim;
+	(void)to;
+	return h->view == 1 && h->sender == 2;
+}
+
+static const char *
+came_along(struct sim *sim)
+{
+	if (views_max(sim) < 2)
+		return "fewer than two view changes";
+	return node_view(&sim->nodes[STARTED_ANEW]) >= 2 ? NULL
+							 : "replica 3 never left the old view";
+}
+
+/*
+ * It gets the NEW-VIEW of view 1 but not all VIEW-CHANGEs that this stands on; then
+ * the others go on to view 2, and nobody has those any more. It does not leave views
+ * by itself while it is silent.
+ */
+static const struct scenario half_a_view_scenario = {
+    .id = "half a new view",
+    .story = "a replica that starts anew hears a NEW-VIEW in part: the next takes it along",
+    .mode = "pbft",
+    .operations = 600,
+    .rules =
+	{
+	    {.act = SCENARIO_FAULT,
+		.at_ns = 100 * MS,
+		.fault = {.kind = FAULT_AMNESIA, .from = R(STARTED_ANEW), .end_ns = 20 * MS}},
+	    {.type = PBFT_PRE_PREPARE,
+		.from = R(0),
+		.view = SCENARIO_IS(0),
+		.at_ns = 122 * MS,
+		.act = SCENARIO_DROP},
+	    {.type = PBFT_VIEW_CHANGE,
+		.to = R(STARTED_ANEW),
+		.like = second_leaves_first_view,
+		.act = SCENARIO_DROP,
+		.lasting = true},
+	    {.type = PBFT_PRE_PREPARE,
+		.from = R(1),
+		.view = SCENARIO_IS(1),
+		.nth = 4,
+		.act = SCENARIO_DROP,
+		.lasting = true},
+	},
+    .expect = came_along,
+};
+
+static const char *
+all_recovered(struct sim *sim)
+{
+	for (uint16_t i = 0; i < sim->replicas_count; i++) {
+		if (scenario_figure(sim, i, "stable") == 0)
+			return "a replica never came back";
+	}
+	return sim->report->settled_ns < 300 * MS ? NULL : "they were not served in time";
+}
+
+#define STARTS_ANEW(node, from_ms)                                       \
+	{                                                                \
+		.act = SCENARIO_FAULT, .at_ns = (from_ms)*MS, .fault = { \
+			.kind = FAULT_AMNESIA,                           \
+			.from = R(node),                                 \
+			.end_ns = 50 * MS                                \
+		}                                                        \
+	}
+
+/* Each is silent until it is beyond all that it may have voted for; then the next one may. */
+static const struct scenario rolling_scenario = {
+    .id = "G19",
+    .story = "all replicas are restarted without memory, one after another, under load",
+    .mode = "pbft",
+    .operations = 2000,
+    .horizon_ns = 4000 * MS,
+    .rules = {STARTS_ANEW(1, 200), STARTS_ANEW(2, 1000), STARTS_ANEW(3, 1800),
+	STARTS_ANEW(0, 2600)},
+    .expect = all_recovered,
+};
+
+/* ---- Clients that have to sign ----------------------------------------------------------- */
+
+static uint64_t
+slots_signed(const struct sim *sim)
+{
+	return scenario_figure(sim, 4, "slots_signed") + scenario_figure(sim, 5, "slots_signed");
+}
+
+static bool
+somebody_signs(struct sim *sim)
+{
+	return slots_signed(sim) > 0;
+}
+
+static const char *
+nobody_signs(struct sim *sim)
+{
+	return slots_signed(sim) == 0 ? NULL : "a client signs although nothing spoils its MACs";
+}
+
+/* A flipped bit makes an honest client look like one that lies. */
+static const struct scenario flips_stop_scenario = {
+    .id = "C05 flips stop",
+    .story = "MACs are spoilt on their way for a while: later nobody has to sign any more",
+    .mode = "pbft",
+    .faulty = C(1),
+    .request_auth = AUTH_MAC,
+    .operations = 6000,
+    .batch = 1,
+    .horizon_ns = 4000 * MS,
+    .rules =
+	{
+	    {.act = SCENARIO_FAULT,
+		.at_ns = 50 * MS,
+		.fault = {.kind = FAULT_PARTIAL_VECTOR,
+		    .from = C(1),
+		    .to = R(1) | R(2) | R(3),
+		    .amount = FAULT_VECTORS_ONLY,
+		    .end_ns = 150 * MS}},
+	    {.at_ns = 60 * MS, .when = somebody_signs, .act = SCENARIO_COUNT},
+	},
+    .expect = nobody_signs,
+};
+
+static const char *
+relapses_are_rare(struct sim *sim)
+{
+	if (views_max(sim) < 2)
+		return "it was never tried whether its MACs hold again";
+	return views_max(sim) <= 4 ? NULL : "it spoils one batch after another";
+}
+
+#define VIEW_REACHED(number)                          \
+	static bool view_##number(struct sim *sim)    \
+	{                                             \
+		return view_of_some(sim) >= (number); \
+	}
+VIEW_REACHED(1)
+VIEW_REACHED(2)
+VIEW_REACHED(3)
+VIEW_REACHED(4)
+VIEW_REACHED(5)
+
+/* Its MACs hold for replica `primary` only. */
+#define HOLDS_FOR(primary)                                             \
+	.act = SCENARIO_FAULT, .fault = {.kind = FAULT_PARTIAL_VECTOR, \
+				   .from = C(1),                       \
+				   .to = REPLICAS & ~R(primary),       \
+				   .amount = FAULT_VECTORS_ONLY}
+
+/*
+ * It may spoil a batch at once, one soon after, one much later: with 512, 2048 and
+ * 8192 batches between them.
+ */
+static const struct scenario flips_stay_scenario = {
+    .id = "C05 for ever",
+    .story = "a client's MACs hold for whoever is primary only: that is tried ever more rarely",
+    .mode = "pbft",
+    .faulty = C(1),
+    .request_auth = AUTH_MAC,
+    .clients = 2,
+    .operations = 12000,
+    .batch = 1,
+    .horizon_ns = 8000 * MS,
+    .rules =
+	{
+	    {.at_ns = 50 * MS, HOLDS_FOR(0)},
+	    {.when = view_1, .act = SCENARIO_HEAL, .amount = 1},
+	    {.after = 2, HOLDS_FOR(1)},
+	    {.when = view_2, .act = SCENARIO_HEAL, .amount = 3},
+	    {.after = 4, HOLDS_FOR(2)},
+	    {.when = view_3, .act = SCENARIO_HEAL, .amount = 5, .optional = true},
+	    {.after = 6, HOLDS_FOR(3), .optional = true},
+	    {.when = view_4, .act = SCENARIO_HEAL, .amount = 7, .optional = true},
+	    {.after = 8, HOLDS_FOR(0), .optional = true},
+	    {.when = view_5, .act = SCENARIO_HEAL, .amount = 9, .optional = true},
+	    {.after = 10, HOLDS_FOR(1), .optional = true},
+	},
+    .expect = relapses_are_rare,
+};
+
+/* By the client that lies, whose slot 1 it is. */
+static void
+badly_signed(struct scenario_letter *l)
+{
+	l->letter->header->type = MESSAGE_REQUEST;
+	l->letter->header->instance = 0;
+	l->letter->header->sender = 5;
+	l->letter->header->seq = 1000000 + l->number;
+	l->letter->proof = PROOF_SIGNATURE;
+	l->letter->body_size = 32;
+	memset(l->letter->body, (int)l->number, 32);
+}
+
+/* Signatures are dear to check: of a client of whom nobody complained not one is. */
+static const char *
+none_was_checked(struct sim *sim)
+{
+	/* What of it finds room at the receiver. */
+	if (scenario_counters(sim, 1)->drops[SHARD_DROP_SCREEN] < 1000)
+		return "the flood did not arrive, or was checked";
+	return sim->report->settled_ns < 100 * MS ? view_kept(sim) : "others were not served";
+}
+
+static const struct scenario signature_flood_scenario = {
+    .id = "C04",
+    .story = "a client sends thousands of signatures: none is checked, others are served",
+    .mode = "pbft",
+    .faulty = C(1),
+    .request_auth = AUTH_MAC,
+    .rules = {{.act = SCENARIO_FORGE,
+	.at_ns = 100 * MS,
+	.amount = 4000,
+	.fault = {.from = C(1), .to = REPLICAS},
+	.mutate = badly_signed}},
+    .expect = none_was_checked,
+};
+
 TELL(decided_otherwise)
 TELL(reads_after_undoing)
 TELL(changes_differ)
 TELL(odd_state)
+TELL(slow_executor)
+TELL(idle_sibling)
+TELL(sibling_fetches)
+TELL(primary_stays)
+TELL(slow_network)
+TELL(half_a_view)
+TELL(rolling)
+TELL(flips_stop)
+TELL(flips_stay)
+TELL(signature_flood)
 
 static const struct unit_story stories[] = {
     STORY(decided_otherwise),
     STORY(reads_after_undoing),
     STORY(changes_differ),
     STORY(odd_state),
+    STORY(slow_executor),
+    STORY(idle_sibling),
+    STORY(sibling_fetches),
+    STORY(primary_stays),
+    STORY(slow_network),
+    STORY(half_a_view),
+    STORY(rolling),
+    STORY(flips_stop),
+    STORY(flips_stay),
+    STORY(signature_flood),
 };
 
 UNIT_MAIN("scenarios_changes", stories)

@@ -743,71 +743,6 @@ static const struct scenario restart_needed_scenario = {
 	},
 };
 
-/* ---- Clients ---------------------------------------- */
-
-static bool
-anything(struct sim *sim, const struct message_header *header, uint16_t to)
-{
-	(void)sim;
-	(void)header;
-	(void)to;
-	return true;
-}
-
-static bool
-eighty_answers(struct sim *sim)
-{
-	return sim->oracle.answered >= 80;
-}
-
-/* The silent one makes every fourth view fail; the client's MACs may not. */
-static const char *
-few_views_of_others(struct sim *sim)
-{
-	return sim->oracle.views_failed_core <= 12 ? NULL : "views fail again and again";
-}
-
-static const struct scenario big_mac_scenario = {
-    .id = "C05 with a silent one",
-    .story = "a client's MACs do not hold at one of them, and another is silent",
-    .mode = "hotstuff",
-    .faulty = R(3) | C(1),
-    .request_auth = AUTH_MAC,
-    .horizon_ns = 10000 * MS,
-    .operations = 500,
-    .rules =
-	{
-	    {.from = R(3), .like = anything, .lasting = true, .act = SCENARIO_DROP},
-	    {.act = SCENARIO_FAULT,
-		.at_ns = 50 * MS,
-		.fault = {.kind = FAULT_PARTIAL_VECTOR, .from = C(1), .to = R(2), .amount = 1000}},
-	    /* Time for two dozen timeouts that doubled: until the client signs, views fail. */
-	    {.at_ns = 9900 * MS, .when = eighty_answers},
-	},
-    .expect = few_views_of_others,
-};
-
-static const struct scenario big_mac_most_scenario = {
-    .id = "C05",
-    .story = "a client's MACs hold at one replica only",
-    .mode = "hotstuff",
-    .faulty = C(1),
-    .request_auth = AUTH_MAC,
-    .horizon_ns = 2000 * MS,
-    .operations = 500,
-    .rules =
-	{
-	    {.act = SCENARIO_FAULT,
-		.at_ns = 50 * MS,
-		.fault = {.kind = FAULT_PARTIAL_VECTOR,
-		    .from = C(1),
-		    .to = R(1) | R(2) | R(3),
-		    .amount = 1000}},
-	    {.at_ns = 1900 * MS, .when = eighty_answers},
-	},
-    .expect = few_views_of_others,
-};
-
 /* ---- Forks
  * -----------------------------------------------------------------------------------------------
  */
@@ -861,8 +796,6 @@ TELL(laggard)
 TELL(restart)
 TELL(restart_anew)
 TELL(restart_needed)
-TELL(big_mac)
-TELL(big_mac_most)
 TELL(forks)
 
 static const struct unit_story stories[] = {
@@ -892,8 +825,6 @@ static const struct unit_story stories[] = {
     STORY(restart),
     STORY(restart_anew),
     STORY(restart_needed),
-    STORY(big_mac),
-    STORY(big_mac_most),
     STORY(forks),
 };
 

@@ -3,38 +3,24 @@
  * What Byzantine primaries, backups and clients, and bad luck, can do to Zyzzyva,
  * case by case; the network is a good one but for what the case says.
  */
-#include "tests/scenario_rig.h"
-
-#include "protocols/zyzzyva/decide.h"
-#include "protocols/zyzzyva/zyzzyva.h"
-
-enum { LIE_WITHOUT_LAST = 1, SLOT = 20 };
-
-static uint64_t
-figures_sum(const struct sim *sim, uint64_t nodes, const char *name)
-{
-	uint64_t sum = 0;
-	for (uint64_t left = nodes; left != 0; left &= left - 1)
-		sum += scenario_figure(sim, (uint16_t)__builtin_ctzll(left), name);
-	return sum;
-}
+#include "tests/zyzzyva_scripts.h"
 
 /* ---- Z03: two orders -------------------------------------------------------------------- */
-
-static void
-without_last(struct scenario_letter *l)
-{
-	struct lie_body body = {
-	    l->letter->body + 32, l->letter->body_size - 32, l->letter->body_room - 32};
-	if (lie_batch(l->sim, &body, NULL, LIE_WITHOUT_LAST))
-		l->letter->body_size = body.size + 32;
-}
 
 static const char *
 moved_by_proof(struct sim *sim)
 {
 	if (figures_sum(sim, R(1) | R(2) | R(3), "poms") == 0)
 		return "nobody proved the primary's misbehaviour";
+	return view_moved(sim);
+}
+
+/* What they accepted by MAC is not what it signs. */
+static const char *
+moved_by_betrayal(struct sim *sim)
+{
+	if (figures_sum(sim, R(1) | R(2) | R(3), "betrayals") == 0)
+		return "nobody noticed that others were told otherwise";
 	return view_moved(sim);
 }
 
@@ -49,6 +35,21 @@ static const struct scenario equivocation_scenario = {
 	.nth = SLOT,
 	.act = SCENARIO_MUTATE,
 	.mutate = without_last}},
+    .expect = moved_by_betrayal,
+};
+
+static const struct scenario equivocation_signed_scenario = {
+    .id = "Z03 signed",
+    .story = "the primary orders one batch for one of them, another for the others, and signs both",
+    .mode = "zyzzyva",
+    .auth = AUTH_SIGN,
+    .faulty = R(0),
+    .rules = {{.type = ZYZZYVA_ORDER_REQ,
+	.from = R(0),
+	.to = R(3),
+	.nth = SLOT,
+	.act = SCENARIO_MUTATE,
+	.mutate = without_last}},
     .expect = moved_by_proof,
 };
 
@@ -56,7 +57,7 @@ static const struct scenario equivocation_scenario = {
 static void
 pom_forge(struct scenario_letter *l)
 {
-	struct order_copy copies[2];
+	struct signed_copy copies[2];
 	memset(copies, 0, sizeof(copies));
 	for (uint32_t i = 0; i < 2; i++) {
 		copies[i].header = *l->letter->header;
@@ -364,6 +365,72 @@ static const struct scenario bad_certificates_scenario = {
     .expect = wrong_ones_refused,
 };
 
+/* ---- Z12, Z14: MACs and signatures that do not agree ------------------------------------- */
+
+/* Its own signatures are good, so there is somebody to ask what it is about. */
+static const char *
+followed_by_certificates(struct sim *sim)
+{
+	if (scenario_figure(sim, 3, "fetches") == 0)
+		return "the backup did not ask for what it cannot judge";
+	if (sim->oracle.ledger_count == 0 ||
+	    scenario_figure(sim, 3, "executed_seq") + 16 < scenario_figure(sim, 1, "executed_seq"))
+		return "the backup was left behind";
+	return view_kept(sim);
+}
+
+static const struct scenario some_macs_scenario = {
+    .id = "Z12",
+    .story = "the primary's MACs are good for two backups and bad for the third",
+    .mode = "zyzzyva",
+    .faulty = R(0),
+    .settings = {.checkpoint_interval = 512},
+    .rules =
+	{
+	    {.type = ZYZZYVA_ORDER_REQ, .from = R(0), .to = R(3), .act = SCENARIO_FLIP},
+	    /* Passed on, they are what they were. */
+	    {.type = ZYZZYVA_ORDER_REQ,
+		.from = R(1) | R(2),
+		.to = R(3),
+		.optional = true,
+		.act = SCENARIO_FLIP},
+	},
+    .expect = followed_by_certificates,
+};
+
+static const struct scenario most_macs_scenario = {
+    .id = "Z12 most",
+    .story = "the primary's MACs are good for one backup and bad for two",
+    .mode = "zyzzyva",
+    .faulty = R(0),
+    .rules = {{.type = ZYZZYVA_ORDER_REQ,
+	.view = SCENARIO_IS(0),
+	.to = R(2) | R(3),
+	.act = SCENARIO_DROP}},
+    .expect = view_moved,
+};
+
+static void
+statement_other(struct scenario_letter *l)
+{
+	l->letter->header->digest[0] ^= 1;
+}
+
+static const struct scenario signed_other_scenario = {
+    .id = "Z14",
+    .story = "the primary signs another history for one backup than it ordered",
+    .mode = "zyzzyva",
+    .faulty = R(0),
+    .rules = {{.type = ZYZZYVA_STATEMENT,
+	.from = R(0),
+	.to = R(3),
+	.view = SCENARIO_IS(0),
+	.nth = 3,
+	.act = SCENARIO_MUTATE,
+	.mutate = statement_other}},
+    .expect = moved_by_proof,
+};
+
 /* ---- a primary that is not there, a replica that forgot
  * ---------------------------------------------------- */
 
@@ -388,6 +455,7 @@ static const struct scenario restart_scenario = {
 };
 
 TELL(equivocation)
+TELL(equivocation_signed)
 TELL(forged_proof)
 TELL(silent)
 TELL(fast)
@@ -402,9 +470,18 @@ TELL(commit_to_one)
 TELL(bad_certificates)
 TELL(silent_primary)
 TELL(restart)
+TELL(some_macs)
+TELL(most_macs)
+TELL(never_signs)
+TELL(signed_other)
+TELL(doubt)
+TELL(stalemate)
+TELL(old_certificate)
+TELL(longer_certificate)
 
 static const struct unit_story stories[] = {
     STORY(equivocation),
+    STORY(equivocation_signed),
     STORY(forged_proof),
     STORY(silent),
     STORY(fast),
@@ -419,6 +496,14 @@ static const struct unit_story stories[] = {
     STORY(bad_certificates),
     STORY(silent_primary),
     STORY(restart),
+    STORY(some_macs),
+    STORY(most_macs),
+    STORY(never_signs),
+    STORY(signed_other),
+    STORY(doubt),
+    STORY(stalemate),
+    STORY(old_certificate),
+    STORY(longer_certificate),
 };
 
 UNIT_MAIN("scenarios_zyzzyva", stories)

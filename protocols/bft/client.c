@@ -17,6 +17,8 @@
 enum {
 	/* How long a quorum waits for the result itself, as a part of retry_ns. */
 	PATIENCE_PART = 4,
+	SIGNED_LEAST = 64,	  /* REQUESTs that are signed before a vector is tried again */
+	SIGNED_DOUBLINGS_MAX = 9, /* of that number */
 };
 
 /* Where the parts of the machine's memory begin. */
@@ -312,7 +314,8 @@ static void
 ask_again(struct client *c, uint32_t index, uint64_t now_ns, struct outbox *out)
 {
 	client_slots_again(&c->ops, index, now_ns);
-	c->wary_left = c->asking.wary;
+	if (c->ops.doublings >= c->asking.wary_doublings)
+		c->wary_left = c->asking.wary;
 	ask(c, index, true, out);
 }
 
@@ -332,14 +335,51 @@ read_fall_back(struct client *c, uint32_t index, uint64_t now_ns, struct outbox 
 	ask_first(c, index, out);
 }
 
+/*
+ * Replicas want signatures for a while only (requests.h), and do not say when it is
+ * over. So after some signed REQUESTs one goes out with a vector. If they refuse it, or
+ * it is not answered soon, it is signed, and the next trial comes after twice as many.
+ * A trial is for all to see, so that f + 1 can refuse it at once.
+ */
+static void
+proof_choose(struct client *c, struct slot *slot)
+{
+	if (slot->reading)
+		return;
+	if (slot->must_sign && slot->signed_left == 0) {
+		slot->must_sign = false;
+		slot->on_trial = true;
+		c->slots_signed--;
+	} else if (slot->must_sign) {
+		slot->signed_left--;
+	} else if (slot->on_trial) {
+		slot->on_trial = false;
+		slot->signed_doublings = 0;
+	}
+}
+
+static void
+sign_from_now(struct client *c, struct slot *slot)
+{
+	check(!slot->must_sign);
+	slot->must_sign = true;
+	slot->on_trial = false;
+	slot->signers = 0;
+	slot->signed_left = (uint16_t)(SIGNED_LEAST << slot->signed_doublings);
+	if (slot->signed_doublings < SIGNED_DOUBLINGS_MAX)
+		slot->signed_doublings++;
+	c->slots_signed++;
+}
+
 static void
 on_submit(struct client *c, const struct event *event, struct outbox *out)
 {
 	uint32_t index = client_slots_submit(&c->ops, &event->submit, event->now_ns);
 	check(c->slots[index].votes.voted == 0);
 	c->slots[index].reading = c->ops.config.reads && event->submit.read_only;
-	if (c->wary_left > 0) {
-		c->wary_left--;
+	proof_choose(c, &c->slots[index]);
+	if (c->wary_left > 0 || c->slots[index].on_trial) {
+		c->wary_left -= c->wary_left > 0;
 		ask(c, index, true, out);
 	} else {
 		ask_first(c, index, out);
@@ -353,7 +393,9 @@ on_timeout(struct client *c, uint64_t now_ns, struct outbox *out)
 	uint32_t index = client_slots_expire(&c->ops, now_ns);
 	if (index == WHEEL_NONE)
 		return;
-	const struct slot *slot = &c->slots[index];
+	struct slot *slot = &c->slots[index];
+	if (slot->on_trial && !slot->reading)
+		sign_from_now(c, slot);
 	if (slot->hurried)
 		c->tardy |= replier_bit(c, index) & ~slot->votes.voted;
 	if (slot->reading)
@@ -583,9 +625,7 @@ on_must_sign(struct client *c, uint32_t index, const struct event *event, struct
 	slot->signers |= 1ull << event->message->header->sender;
 	if (quorum_count(slot->signers) < quorum_weak(c->ops.config.faults))
 		return;
-	slot->signers = 0;
-	slot->must_sign = true;
-	c->slots_signed++;
+	sign_from_now(c, slot);
 	ask_again(c, index, event->now_ns, out);
 }
 
@@ -671,7 +711,8 @@ audit_slot(const struct client *c, uint32_t index)
 		check(slot->votes.voted == 0 && slot->signers == 0);
 		check(slot->cell == 0 && !slot->reading && !slot->hurried);
 	}
-	if (slot->must_sign)
+	check(!slot->must_sign || !slot->on_trial);
+	if (slot->must_sign || slot->on_trial)
 		check(c->ops.config.request_proof == PROOF_VECTOR);
 	if (slot->reading) {
 		check(c->ops.config.reads);

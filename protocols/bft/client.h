@@ -30,9 +30,10 @@
 struct bft_asking {
 	uint64_t ahead; /* views between a reply's and that whose leader takes new requests */
 	bool everybody; /* all are asked from the first */
-	uint32_t wary;	/* so many operations are, after one that had to be asked for again */
-	uint32_t tentative_needed;	/* tentative replies that count as an answer; 0: q */
-	uint32_t head_size;		/* machine.reply_head_size of the replica's half */
+	uint32_t wary;	/* so many operations are, after one that had to be asked for again, ... */
+	uint32_t wary_doublings;   /* ... once that has doubled the interval so often in a row */
+	uint32_t tentative_needed; /* tentative replies that count as an answer; 0: q */
+	uint32_t head_size;	   /* machine.reply_head_size of the replica's half */
 	const struct client_path *path; /* another way to an answer (client_path.h), or NULL */
 };
 

@@ -16,12 +16,15 @@
 
 struct slot {
 	alignas(64) struct votes votes;
-	uint64_t signers;   /* who wants this operation signed */
-	uint32_t cell;	    /* 1 + the one that holds a result; 0: none */
-	uint32_t body_size; /* bytes of the result in the cell */
-	bool reading;	    /* the operation went out as a READ */
-	bool must_sign;	    /* f + 1 replicas want signatures: for ever */
-	bool hurried;	    /* a quorum waits for the result itself */
+	uint64_t signers;	  /* who wants this operation signed */
+	uint32_t cell;		  /* 1 + the one that holds a result; 0: none */
+	uint32_t body_size;	  /* bytes of the result in the cell */
+	bool reading;		  /* the operation went out as a READ */
+	bool must_sign;		  /* f + 1 replicas want signatures: for a while */
+	bool hurried;		  /* a quorum waits for the result itself */
+	bool on_trial;		  /* the REQUEST goes out with a vector again, for the first time */
+	uint8_t signed_doublings; /* of the REQUESTs that are signed before that is tried */
+	uint16_t signed_left;
 	uint8_t body_digest32[32];
 };
 static_assert(sizeof(struct slot) == 128, "two cache lines");

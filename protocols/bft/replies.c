@@ -47,6 +47,8 @@ void
 replies_send(struct requests *q, const struct executed *e, bool tentative, struct outbox *out)
 {
 	const struct reply_form form = {.tentative = tentative};
+	if (e->seq != 0)
+		q->executed_seq = e->seq;
 	for (uint32_t i = 0; i < e->results_count; i++) {
 		const struct result *result = &e->results[i];
 		if (!(result->flags & RESULT_READ))

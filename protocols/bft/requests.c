@@ -5,6 +5,9 @@
 #include "protocols/bft/mutant.h"
 #include "protocols/bft/replies.h"
 
+/* The digest of a complaint that is said again. */
+static const uint8_t complaint_again32[32] = {1};
+
 /* ---- memory ------------------------------------------------------------------- */
 
 struct layout {
@@ -76,7 +79,7 @@ requests_screen(const struct requests *q, const struct message *m, struct claims
 	if (h->type == BFT_READ && !config->reads)
 		return VERDICT_DROP;
 	/* A signature is dear to check: not of clients of whom nobody complains. */
-	bool signs = c->must_sign || c->complaints != 0 || config->request_proof == PROOF_SIGNATURE;
+	bool signs = c->may_sign || c->complaints != 0 || config->request_proof == PROOF_SIGNATURE;
 	if (h->proof == PROOF_SIGNATURE && !signs)
 		return VERDICT_DROP;
 	claims_add_message(claims, m, KEY_CLIENT + h->sender, config->self);
@@ -119,10 +122,20 @@ request_keep(struct requests *q, const struct message *m, uint64_t orderer, stru
 		outbox_relay(out, outbox_send(out, orderer), pool_request(&q->pool, cell));
 }
 
+/*
+ * The first is of MACs that do not hold here. `again` reminds others that they are to
+ * accept the client's signatures: it is no reason for a further term, or those whose
+ * terms end at different times would prolong each other's for ever.
+ */
 static void
-complaint_send(const struct requests *q, uint16_t client, struct outbox *out)
+complaint_send(const struct requests *q, uint16_t client, bool again, struct outbox *out)
 {
-	struct word word = {.type = BFT_COMPLAINT, .view = q->me->view, .seq = client};
+	struct word word = {
+	    .type = BFT_COMPLAINT,
+	    .view = q->me->view,
+	    .seq = client,
+	    .digest32 = again ? complaint_again32 : NULL,
+	};
 	member_say(q->me, member_others(q->me), &word, out);
 }
 
@@ -140,7 +153,7 @@ signing_settle(struct requests *q, const struct message *m, struct outbox *out)
 		return false;
 	}
 	if ((q->clients[h->sender].complaints >> config->self & 1) != 0)
-		complaint_send(q, h->sender, out);
+		complaint_send(q, h->sender, true, out);
 	return true;
 }
 
@@ -150,6 +163,7 @@ requests_take(struct requests *q, const struct message *m, uint64_t orderer, str
 	const struct message_header *h = m->header;
 	struct client_state *c = &q->clients[h->sender];
 	check((orderer & (orderer - 1)) == 0);
+	requests_ease(q, c);
 	if (c->must_sign && h->seq > c->executed && !signing_settle(q, m, out))
 		return;
 	if (h->view & BFT_WHOLE)
@@ -163,6 +177,9 @@ requests_take(struct requests *q, const struct message *m, uint64_t orderer, str
 	}
 	const struct message_header *pending = requests_pending(q, h->sender);
 	if (pending != NULL && pending->seq >= h->seq && pending->proof == h->proof)
+		return;
+	/* Nor is one that a batch holds ordered again because it is signed now. */
+	if (pending != NULL && pending->seq == h->seq && q->pool.cells[c->cell - 1].ordered)
 		return;
 	request_keep(q, m, orderer, out);
 }
@@ -180,6 +197,17 @@ requests_screen_complaint(const struct requests *q, const struct message *m, str
 	return VERDICT_STEP;
 }
 
+static void
+signing_begin(struct requests *q, struct client_state *c)
+{
+	check(!c->must_sign);
+	c->must_sign = true;
+	c->may_sign = true;
+	c->term_end = q->executed_seq + requests_term(c);
+	if (c->relapses < REQUESTS_RELAPSES_MAX)
+		c->relapses++;
+}
+
 /* f + 1 complain: one of them is correct, and the client's MACs are bad there. */
 static void
 complaints_judge(struct requests *q, uint16_t client, uint64_t timestamp, struct outbox *out)
@@ -187,7 +215,7 @@ complaints_judge(struct requests *q, uint16_t client, uint64_t timestamp, struct
 	struct client_state *c = &q->clients[client];
 	if (c->must_sign || quorum_count(c->complaints) < quorum_weak(q->me->config.faults))
 		return;
-	c->must_sign = true;
+	signing_begin(q, c);
 	/* What waits here without a signature would be refused wherever it is proposed. */
 	const struct message_header *pending = requests_pending(q, client);
 	if (pending != NULL && pending->proof != PROOF_SIGNATURE)
@@ -202,7 +230,7 @@ requests_demand_signature(struct requests *q, uint16_t client, struct outbox *ou
 	const struct message_header *pending = requests_pending(q, client);
 	if (c->must_sign || q->me->config.request_proof != PROOF_VECTOR)
 		return;
-	c->must_sign = true;
+	signing_begin(q, c);
 	replies_must_sign(q, client, pending != NULL ? pending->seq : c->executed + 1, out);
 	if (pending != NULL && pending->proof != PROOF_SIGNATURE)
 		pending_drop(q, c);
@@ -218,7 +246,7 @@ complain(struct requests *q, const struct message_header *request, struct outbox
 	if (request->proof == PROOF_SIGNATURE || c->must_sign)
 		return false;
 	c->complaints |= own;
-	complaint_send(q, request->sender, out);
+	complaint_send(q, request->sender, false, out);
 	complaints_judge(q, request->sender, request->seq, out);
 	return true;
 }
@@ -228,6 +256,8 @@ requests_on_complaint(struct requests *q, const struct message *m, struct outbox
 {
 	uint16_t client = (uint16_t)m->header->seq;
 	struct client_state *c = &q->clients[client];
+	if (c->may_sign && digest_equal(m->header->digest, complaint_again32))
+		return;
 	c->complaints |= replica_bit(m->header->sender);
 	const struct message_header *pending = requests_pending(q, client);
 	complaints_judge(q, client, pending != NULL ? pending->seq : c->executed + 1, out);

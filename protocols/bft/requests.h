@@ -6,6 +6,12 @@
  * their MACs hold at some replicas only (Aardvark, NSDI'09). The phases by which
  * a batch is agreed on are the protocol's.
  *
+ * Nobody has to sign for ever, for whoever can flip a bit on the way makes a client
+ * look like one that lies. How long is counted in batches that were executed, which
+ * is the same everywhere, and no client can hurry it: REQUESTS_SIGNED_BATCHES, four
+ * times as many with each relapse. A client that lies on purpose can so spoil a
+ * batch REQUESTS_RELAPSES_MAX times soon, and then once in some million batches.
+ *
  * A request comes by requests_take() and waits in the pool until it is executed:
  * until replies_send() (replies.h) has seen its result. Owned by the replica's
  * machine; requests_init() divides memory of that machine.
@@ -17,8 +23,10 @@
 #include "protocols/bft/pool.h"
 
 enum {
-	REQUESTS_COMPLAINTS_MAX = 4, /* sent in one step, of one batch */
-	REQUESTS_RECALLS_MAX = 4,    /* delivered in one step of requests_recheck() */
+	REQUESTS_COMPLAINTS_MAX = 4,   /* sent in one step, of one batch */
+	REQUESTS_RECALLS_MAX = 4,      /* delivered in one step of requests_recheck() */
+	REQUESTS_SIGNED_BATCHES = 512, /* that a client has to sign for, the first time */
+	REQUESTS_RELAPSES_MAX = 7,     /* relapses that are told apart: 4 to that power as many */
 };
 
 /* A client slot. One cache line. */
@@ -31,7 +39,10 @@ struct client_state {
 	uint32_t marked_in;  /* ... if that was since the last requests_requeue(): `round` */
 	uint32_t cell;	     /* 1 + its pending request's; 0: none */
 	bool must_sign;
-	uint8_t reserved[15];
+	bool may_sign;	  /* it had to once: its signatures are accepted for good */
+	uint8_t relapses; /* times that it had to, less those forgiven */
+	uint8_t reserved[5];
+	uint64_t term_end; /* the batch with which that ends, or a relapse is forgiven; 0: none */
 };
 static_assert(sizeof(struct client_state) == 64, "one cache line");
 
@@ -40,6 +51,7 @@ struct requests {
 	struct pool pool;
 	struct client_state *clients; /* of all slots of the cluster */
 	uint64_t head_ns;	      /* when the oldest pending request became that */
+	uint64_t executed_seq;	      /* of the last batch of replies_send(); 0: not told */
 	uint64_t batch_mark;
 	uint32_t round;	  /* how often all requests became free for a batch again */
 	uint32_t recheck; /* 1 + next pool cell to be looked up after a transfer; 0: none */
@@ -85,11 +97,14 @@ requests_pending(const struct requests *q, uint16_t client)
 enum verdict requests_screen_complaint(
     const struct requests *q, const struct message *m, struct claims *claims);
 
-/* f + 1 complaints: the client has to sign from now on, and is told so. At most one send. */
+/*
+ * f + 1 complaints: the client has to sign for a while (REQUESTS_SIGNED_BATCHES), and
+ * is told so. At most one send.
+ */
 void requests_on_complaint(struct requests *q, const struct message *m, struct outbox *out);
 
 /*
- * The client has to sign from now on and is told so, once; what it sent without a
+ * The client has to sign for a while and is told so, once; what it sent without a
  * signature waits no longer. At most one send.
  */
 void requests_demand_signature(struct requests *q, uint16_t client, struct outbox *out);
@@ -157,11 +172,38 @@ bool requests_hold(struct requests *q, const struct request_batch *batch, struct
 
 /* ---- after execution ------------------------------------------------------------- */
 
+/* So many batches a client signs that had to so often before; and so many forgive one time. */
+static inline uint64_t
+requests_term(const struct client_state *c)
+{
+	return (uint64_t)REQUESTS_SIGNED_BATCHES << 2 * c->relapses;
+}
+
+/*
+ * Signing ends, and later a relapse is forgiven, when so many batches have been
+ * executed. Asked where the client's requests come and where they are executed.
+ */
+static inline void
+requests_ease(const struct requests *q, struct client_state *c)
+{
+	if (__builtin_expect(c->term_end == 0, 1) || q->executed_seq < c->term_end)
+		return;
+	if (c->must_sign) {
+		/* What was complained of until now is settled. */
+		c->must_sign = false;
+		c->complaints = 0;
+	} else {
+		c->relapses--;
+	}
+	c->term_end = c->relapses > 0 ? q->executed_seq + requests_term(c) : 0;
+}
+
 /* The client's request has been executed: nobody waits for it any more. */
 static inline void
 requests_executed(struct requests *q, uint16_t client, uint64_t timestamp)
 {
 	struct client_state *c = &q->clients[client];
+	requests_ease(q, c);
 	if (timestamp > c->executed)
 		c->executed = timestamp;
 	if (c->cell == 0 || pool_request(&q->pool, c->cell - 1)->seq > timestamp)

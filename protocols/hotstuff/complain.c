@@ -51,10 +51,12 @@ complain_on_message(struct hotstuff *r, const struct message *m, struct outbox *
 	client_note(r, (uint16_t)m->header->seq, m->header->sender);
 }
 
-void
+bool
 complain_on_failure(struct hotstuff *r)
 {
+	bool news = r->shun_next < r->complained_count;
 	r->shun_next = r->complained_count;
+	return news;
 }
 
 void

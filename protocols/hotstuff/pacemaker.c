@@ -10,7 +10,9 @@
  * How long a view may take doubles only after more than 2f views in a row have
  * failed. A faulty leader spoils two, its own and the one before, whose votes go
  * to it: so 2f mean nothing; one more, and the network is slower than was
- * thought. A doubling is given up again step by step, as blocks are committed.
+ * thought. Nor does one mean anything for which a client can be to blame, of whom
+ * somebody has just complained. A doubling is given up again step by step, as
+ * blocks are committed.
  * See replica.h. One core.
  */
 #include "protocols/hotstuff/replica.h"
@@ -84,6 +86,7 @@ void
 pacemaker_on_commit(struct hotstuff *r)
 {
 	r->failures = 0;
+	r->explained = 0;
 	if (r->backoff > 0 && ++r->calm % HOTSTUFF_BACKOFF_COMMITS == 0)
 		r->backoff--;
 }
@@ -95,8 +98,10 @@ pacemaker_on_tc(struct hotstuff *r, const struct tc *tc, struct outbox *out)
 		return;
 	tc_keep(&r->tc, tc);
 	suspect(r, tc->head.view);
-	complain_on_failure(r);
-	pacemaker_enter(r, true, out);
+	/* A client's fault says nothing of the network. But liars complain, too. */
+	bool explained = complain_on_failure(r) && r->explained < HOTSTUFF_EXPLAINED_MAX;
+	r->explained += explained;
+	pacemaker_enter(r, !explained, out);
 }
 
 /* ---- timers ----------------------------------------------------------------------- */

@@ -245,6 +245,47 @@ claims_add_tc(const struct hotstuff *r, const struct tc *tc, struct claims *clai
 		tc_claim(&r->me, tc, claims);
 }
 
+static bool
+justify_is_kept(const struct hotstuff *r, const struct qc *qc)
+{
+	if (!RULE(HOTSTUFF_VIEW_UNSIGNED) && chain_knows(r, &qc->head))
+		return true;
+	return qc_equal(&r->high.head, &qc->head) && r->high.head.signers == qc->head.signers &&
+	       memcmp(r->high.signatures64, qc->signatures,
+		   quorum_count(qc->head.signers) * SIGNATURE_SIZE) == 0;
+}
+
+/* It is made of TIMEOUTs that came here, too, or is the very one that is kept. */
+static bool
+tc_is_kept(const struct hotstuff *r, const struct tc *tc)
+{
+	const struct tc_entry *entry = (const void *)tc->entries;
+	uint32_t count = quorum_count(tc->head.signers);
+	if (r->tc.head.view == tc->head.view && r->tc.head.signers == tc->head.signers &&
+	    memcmp(r->tc.entries, entry, count * sizeof(*entry)) == 0)
+		return true;
+	for (uint64_t rest = tc->head.signers; rest != 0; rest &= rest - 1, entry++) {
+		const struct timeout *known = &r->timeouts[__builtin_ctzll(rest)];
+		if (!known->present || memcmp(&known->entry, entry, sizeof(*entry)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Whoever votes for a block vouches for the very bytes of its certificates: those who
+ * fetch it later do not prove them (sync_screen_block). So it is not enough that what
+ * they say is known.
+ */
+static void
+claims_add_certificates(const struct hotstuff *r, const struct proposal *p, struct claims *claims)
+{
+	if (!justify_is_kept(r, &p->justify))
+		qc_claim(&r->me, &p->justify, &r->votes[r->me.config.self], claims);
+	if (p->head.has_tc && !tc_is_kept(r, &p->tc))
+		tc_claim(&r->me, &p->tc, claims);
+}
+
 /*
  * "The proposer is the leader of that view". What certificates must prove comes
  * last, so that the requests' claims have known places.
@@ -264,11 +305,8 @@ propose_screen(const struct hotstuff *r, const struct message *m, struct claims 
 	if (requests_screen_batch(&r->requests, p.batch, p.batch_size, m->own ? NULL : claims) ==
 	    VERDICT_DROP)
 		return VERDICT_DROP;
-	if (m->own)
-		return VERDICT_STEP;
-	claims_add_qc(r, &p.justify, claims);
-	if (p.head.has_tc)
-		claims_add_tc(r, &p.tc, claims);
+	if (!m->own)
+		claims_add_certificates(r, &p, claims);
 	return VERDICT_STEP;
 }
 

@@ -204,15 +204,18 @@ work_left(const struct hotstuff *r)
 static void
 on_timeout(struct hotstuff *r, struct outbox *out)
 {
-	/* A leader's block first: all others wait for it. */
-	if (propose_deadline(r) <= r->me.now_ns)
+	/*
+	 * A leader's block first: all others wait for it. But not with requests for which
+	 * the view before may have failed.
+	 */
+	if (r->shun_next != 0)
+		complain_settle(r, out);
+	else if (propose_deadline(r) <= r->me.now_ns)
 		propose_block(r, out);
 	else if (r->untold)
 		sync_tell(r, out);
 	else if (apply_ready(r))
 		return; /* after every step: see step() */
-	else if (r->shun_next != 0)
-		complain_settle(r, out);
 	else if (sync_owes(r))
 		sync_answer(r, out);
 	else if (r->requests.recheck != 0)

@@ -28,9 +28,10 @@ enum {
 	HOTSTUFF_DELIVER_MAX = 4,	 /* of them, batches */
 	HOTSTUFF_WANTS_MAX = 4,		 /* blocks asked for at a time */
 	HOTSTUFF_FIRSTS = 64,		 /* views of which the first proposal is remembered */
-	HOTSTUFF_TICKS_PER_TIMEOUT = 16, /* STATUS messages while nothing moves */
-	HOTSTUFF_TICKS_IDLE = 8,	 /* ticks between two STATUS messages without need */
+	HOTSTUFF_TICKS_PER_TIMEOUT = 16, /* of a view, before it is doubled */
+	HOTSTUFF_TICKS_IDLE = 8,	 /* ticks until the first STATUS without need */
 	HOTSTUFF_BACKOFF_MAX = 6,	 /* doublings of a view's timeout */
+	HOTSTUFF_EXPLAINED_MAX = 4,	 /* failures between two commits that count as a client's */
 	HOTSTUFF_BACKOFF_COMMITS = 2,	 /* commits until one doubling is given up */
 	HOTSTUFF_RELAYS_MAX = 8,	 /* requests handed on in one step */
 	HOTSTUFF_COMPLAINTS_MAX = 16, /* that are heard of one replica, between two checkpoints */
@@ -142,13 +143,15 @@ struct hotstuff {
 	uint64_t timer_ns;  /* since when */
 	uint64_t repeat_ns; /* when the TIMEOUT was said last */
 	uint64_t tenure_ns; /* since when the leader has been it */
-	uint32_t failures;  /* views that ended with a TC since the last commit */
+	uint32_t failures;  /* views that ended with a TC since the last commit, save for */
+	uint32_t explained; /* ... those for which a client may be to blame */
 	uint32_t backoff;
 	uint32_t calm; /* commits since the last doubling */
 	uint64_t tick_at_ns;
 	uint64_t tick;
 	uint64_t tick_committed;
 	uint64_t tick_executed;
+	uint64_t tick_view;
 	uint64_t stuck_ticks; /* since the view, or the work in it, began */
 	uint64_t still_ticks; /* since something was committed or executed */
 
@@ -165,6 +168,9 @@ struct hotstuff {
 	uint64_t answers; /* who is owed an answer, masks */
 	uint64_t serving; /* ... blocks */
 	bool status_due;
+	bool lacking;	      /* at the last tick something was missing */
+	uint64_t status_gap;  /* ticks until the next STATUS, where something is missing */
+	uint64_t status_tick; /* of the last one */
 	struct want wants[HOTSTUFF_WANTS_MAX];
 	struct peer peers[BFT_REPLICAS_MAX];
 	struct hotstuff_figures figures;
@@ -224,8 +230,8 @@ uint64_t propose_hint(const struct hotstuff *r);
 /* This replica does not vote for the batch: some of its requests are not authentic here. */
 void complain_of_batch(struct hotstuff *r, const uint8_t *batch, uint32_t size);
 void complain_on_message(struct hotstuff *r, const struct message *m, struct outbox *out);
-/* A view has failed. */
-void complain_on_failure(struct hotstuff *r);
+/* A view has failed. True: perhaps because of a client of which nobody had complained before. */
+bool complain_on_failure(struct hotstuff *r);
 /* A checkpoint is stable. */
 void complain_forget(struct hotstuff *r);
 /* One step's share of clients that have to sign. */

@@ -12,6 +12,8 @@ enum {
 	BLOCKS_PER_FETCH = 8,
 	BLOCKS_PER_TICK = 64, /* served to one replica */
 	STUCK_TICKS = 4,      /* of a view: a quarter of its timeout, at first */
+	STATUS_GAP_MAX = HOTSTUFF_TICKS_PER_TIMEOUT, /* ticks between two STATUS messages */
+	STATUS_GAP_IDLE_MAX = 64,		     /* ... where nothing is missing */
 };
 
 /* A CERTIFICATE's body, read. */
@@ -139,8 +141,7 @@ status_answer(struct hotstuff *r, uint32_t peer, struct outbox *out)
 	    .to = to, .nonce = p->status.nonce, .deciding = lacks ? &r->deciding : &none};
 	if (p->status.nonce != 0 || behind)
 		certificate_send(r, &c, out);
-	if (p->status.stable < r->checkpoints.stable ||
-	    p->status.committed <= r->checkpoints.stable)
+	if (p->status.stable < r->checkpoints.stable || p->status.committed < r->checkpoints.stable)
 		checkpoints_answer(&r->checkpoints, to, out);
 }
 
@@ -407,6 +408,39 @@ view_repair(struct hotstuff *r, struct outbox *out)
 		propose_relay(r, out);
 }
 
+/* Something is missing here, so that others are to be asked. */
+static bool
+is_lacking(const struct hotstuff *r, bool moved)
+{
+	struct reach reach = reach_of(r);
+	return r->silent || r->checkpoints.moving || r->stuck_ticks >= STUCK_TICKS ||
+	       wants_any(r) || (!moved && checkpoints_behind(&r->checkpoints, &reach));
+}
+
+/*
+ * The first STATUS goes as soon as something is missing. While nothing changes, the
+ * next ones take twice as long each, up to a view's timeout: whoever could help has
+ * heard, or is not to be reached for longer. Without need the steps are larger.
+ */
+static void
+status_plan(struct hotstuff *r, bool moved)
+{
+	bool lacking = is_lacking(r, moved);
+	if (moved || r->view != r->tick_view || (lacking && !r->lacking))
+		r->status_gap = 1;
+	r->lacking = lacking;
+	r->tick_view = r->view;
+	uint64_t gap = r->status_gap;
+	if (!lacking)
+		gap = gap * HOTSTUFF_TICKS_IDLE < STATUS_GAP_IDLE_MAX ? gap * HOTSTUFF_TICKS_IDLE
+								      : STATUS_GAP_IDLE_MAX;
+	if (r->tick - r->status_tick < gap)
+		return;
+	r->status_tick = r->tick;
+	r->status_due = true;
+	r->status_gap = 2 * r->status_gap < STATUS_GAP_MAX ? 2 * r->status_gap : STATUS_GAP_MAX;
+}
+
 void
 sync_tick(struct hotstuff *r, struct outbox *out)
 {
@@ -417,11 +451,7 @@ sync_tick(struct hotstuff *r, struct outbox *out)
 	r->tick++;
 	for (uint32_t i = 0; i < r->me.config.replicas_count; i++)
 		r->peers[i].served = 0;
-	struct reach reach = reach_of(r);
-	if (r->silent || r->checkpoints.moving || r->stuck_ticks >= STUCK_TICKS || wants_any(r) ||
-	    (!moved && checkpoints_behind(&r->checkpoints, &reach)) ||
-	    r->tick % HOTSTUFF_TICKS_IDLE == 0)
-		r->status_due = true;
+	status_plan(r, moved);
 	catch_up(r, out);
 	wants_again(r, out);
 	chain_seek(r, out);

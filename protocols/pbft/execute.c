@@ -131,6 +131,22 @@ execute_confirm(struct pbft *r, const struct slot *s, struct outbox *out)
 
 /* ---- results --------------------------------------------------------------- */
 
+/*
+ * A longer timeout that was needed is given up step by step: where messages are slow,
+ * each view would else get no further than one batch. Nor does it become shorter than
+ * messages take: views would come and go for ever. How long others take to commit what
+ * is prepared tells how long that is, and no primary can draw it out.
+ */
+static void
+backoff_ease(struct pbft *r)
+{
+	if (r->backoff == 0)
+		return;
+	uint64_t eased_ns = r->me.config.view_timeout_ns << (r->backoff - 1);
+	if (eased_ns >= PBFT_TIMEOUT_HOPS * r->figures.commit_ns)
+		r->backoff--;
+}
+
 static void
 batch_done(struct pbft *r, const struct executed *e, struct outbox *out)
 {
@@ -139,12 +155,11 @@ batch_done(struct pbft *r, const struct executed *e, struct outbox *out)
 	if (e->seq > r->reached)
 		r->reached = e->seq;
 	r->progress_ns = r->me.now_ns;
+	r->executed_ns = r->me.now_ns;
 	const struct slot *s = log_find(r, e->seq);
 	if (s != NULL && s->accepted && s->view == r->me.view) {
-		/* A longer timeout that was needed is given up step by step: where messages
-		   are slow, each view would else get no further than one batch. */
-		if (++r->view_batches % PBFT_BACKOFF_BATCHES == 0 && r->backoff > 0)
-			r->backoff--;
+		if (++r->view_batches % PBFT_BACKOFF_BATCHES == 0)
+			backoff_ease(r);
 		r->figures.execute_ns +=
 		    (r->me.now_ns - s->accepted_ns) / 16 - r->figures.execute_ns / 16;
 	}
@@ -194,6 +209,12 @@ void
 execute_on_state(struct pbft *r, const struct moved *moved, struct outbox *out)
 {
 	bool committed = checkpoints_on_state(&r->checkpoints, moved);
+	/* A sibling fetched a state that f + 1 vouch for: our part of it is decided, too. The
+	   log goes on from there, as a learner's until a checkpoint of ours is stable. */
+	if (!r->me.config.tentative && moved->seq > r->committed) {
+		r->fetched = committed ? r->fetched : moved->seq;
+		committed = true;
+	}
 	/* The mark before the tentative batch was gone: a whole state must come. */
 	r->diverged = r->undoing && !moved->done && moved->seq > r->delivered;
 	r->undoing = false;

@@ -344,7 +344,6 @@ step(void *self, const struct event *event, struct outbox *out)
 {
 	struct pbft *r = self;
 	r->me.now_ns = event->now_ns;
-	r->frontier = event->frontier;
 	if (__builtin_expect(r->nonce == 0, 0)) {
 		/* Time only grows: no former life had this number. */
 		r->nonce = event->now_ns | 1;
@@ -352,6 +351,7 @@ step(void *self, const struct event *event, struct outbox *out)
 		r->tick_at_ns = event->now_ns + r->tick_ns;
 		r->watch_ns = event->now_ns;
 	}
+	view_change_on_frontier(r, event->frontier);
 	switch (event->type) {
 	case EVENT_MESSAGE:
 		on_message(r, event, out);

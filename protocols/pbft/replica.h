@@ -31,6 +31,7 @@ enum {
 	PBFT_TICKS_IDLE = 8,	     /* ticks between two STATUS messages without need */
 	PBFT_BACKOFF_BATCHES = 8,    /* executed in a view before its timeout is halved */
 	PBFT_BACKOFF_MAX = 6,	     /* doublings of the view's timeout */
+	PBFT_TIMEOUT_HOPS = 16,	     /* it is halved to no less than so many commit phases */
 };
 
 /* Only told that it is committed, not when: as low as can be where it matters (P). */
@@ -164,6 +165,7 @@ struct pbft {
 	uint64_t delivered;
 	uint64_t committed; /* all up to here are */
 	uint64_t reached;   /* the highest ever delivered: clients may have been told of it */
+	uint64_t fetched; /* up to here by a sibling's state, which no checkpoint of ours proves */
 	struct {
 		uint64_t seq; /* delivered before it was committed; 0: none is */
 		uint8_t digest32[32];
@@ -173,12 +175,13 @@ struct pbft {
 	uint64_t prepared_max;
 	uint64_t proposed;     /* by this replica as primary of this view */
 	uint64_t accepted_max; /* of own proposals, come back */
-	uint64_t frontier;
-	uint64_t nulls_until; /* somebody recovers: the log is to get so far */
-	uint64_t null_ns;     /* when the next empty batch may be proposed */
+	uint64_t frontier;     /* up to here a sibling instance has delivered: so must we */
+	uint64_t nulls_until;  /* somebody recovers: the log is to get so far */
+	uint64_t null_ns;      /* when the next empty batch may be proposed */
 
 	/* Timers. */
 	uint64_t progress_ns; /* when the lowest unexecuted slot became that */
+	uint64_t executed_ns; /* when a batch was executed last */
 	uint64_t full_ns;     /* when q VIEW-CHANGEs for `view` were in; 0: not yet */
 	uint64_t tick_at_ns;
 	uint64_t tick;
@@ -208,7 +211,8 @@ struct pbft {
 	} entered, offered; /* the one that made this view, and one that lacks VIEW-CHANGEs */
 	uint64_t wanted;    /* what `offered` lacks, mask */
 	struct change now[BFT_REPLICAS_MAX];  /* for `view` */
-	struct change next[BFT_REPLICAS_MAX]; /* for the highest view above it */
+	struct change next[BFT_REPLICAS_MAX]; /* for a view above it: see next_place() */
+	uint64_t asked[BFT_REPLICAS_MAX];     /* the highest view that each has ever asked for */
 	struct decision decision;	      /* scratch */
 	struct decision check_decision;
 	uint32_t changes_size;
@@ -264,7 +268,8 @@ replica_votes(const struct pbft *r)
 static inline uint64_t
 log_base(const struct pbft *r)
 {
-	return r->checkpoints.stable < r->executed ? r->checkpoints.stable : r->executed;
+	uint64_t base = r->checkpoints.stable > r->fetched ? r->checkpoints.stable : r->fetched;
+	return base < r->executed ? base : r->executed;
 }
 
 /* "between a low water mark, h, and a high water mark, H" (OSDI'99, 4.2), and K more to hold. */
@@ -377,6 +382,8 @@ void view_change_on_timer(struct pbft *r, struct outbox *out);
 uint64_t view_change_held(const struct pbft *r); /* VIEW-CHANGEs for `view`, mask */
 /* Something is unexecuted and somebody should do something about it. */
 bool view_change_waits(const struct pbft *r);
+/* Sibling instances have delivered up to there. */
+void view_change_on_frontier(struct pbft *r, uint64_t frontier);
 
 /* ---- status.c, recover.c -------------------------------------------------- */
 

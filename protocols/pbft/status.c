@@ -124,11 +124,8 @@ status_send(struct pbft *r, uint64_t to, uint64_t echo, struct outbox *out)
 	    .echo = echo,
 	    .recovery = r->silent ? r->recovery : 0,
 	};
-	if ((to & (to - 1)) == 0 && to != 0) {
-		uint32_t peer = (uint32_t)__builtin_ctzll(to);
-		b.your_view =
-		    r->now[peer].view > r->next[peer].view ? r->now[peer].view : r->next[peer].view;
-	}
+	if ((to & (to - 1)) == 0 && to != 0)
+		b.your_view = r->asked[__builtin_ctzll(to)];
 	status_fill(r, &b);
 	struct letter letter = {
 	    .type = PBFT_STATUS,

@@ -47,7 +47,17 @@ slots_wait(const struct pbft *r)
 {
 	/* What has been executed tentatively is waited for until it is committed. */
 	uint64_t done = r->executed < r->committed ? r->executed : r->committed;
-	return r->highest > done && !r->checkpoints.moving;
+	bool siblings = r->frontier > r->committed;
+	return (r->highest > done || siblings) && !r->checkpoints.moving;
+}
+
+void
+view_change_on_frontier(struct pbft *r, uint64_t frontier)
+{
+	/* Slots that siblings have passed are waited for although nobody asks for anything. */
+	if (frontier != r->frontier && !slots_wait(r))
+		r->progress_ns = r->me.now_ns;
+	r->frontier = frontier;
 }
 
 bool
@@ -60,7 +70,8 @@ view_change_waits(const struct pbft *r)
  * "A backup is waiting for a request if it received a valid request and has not
  * executed it" (OSDI'99, 4.4). The timer is for the oldest one, so that one
  * client cannot be left out for ever while others are served, and for the
- * lowest sequence number that something is known of.
+ * lowest sequence number that something is known of. A primary stays until f + 1
+ * backups leave: alone, it would stop the view for all others.
  */
 static uint64_t
 patience_ends(const struct pbft *r)
@@ -70,6 +81,8 @@ patience_ends(const struct pbft *r)
 		return TIME_NEVER;
 	if (!r->active)
 		return r->full_ns == 0 ? TIME_NEVER : r->full_ns + timeout_ns(r);
+	if (replica_leads(r))
+		return TIME_NEVER;
 	if (r->requests.pool.count > 0)
 		at_ns = r->requests.head_ns + timeout_ns(r);
 	if (slots_wait(r) && r->progress_ns + timeout_ns(r) < at_ns)
@@ -119,10 +132,23 @@ watch_judge(struct pbft *r, struct outbox *out)
 		    "leaves view %lu for %lu, executed %lu: its primary is slow", out);
 }
 
+/* What this instance has decided is not executed, for a sibling's slots are missing. */
+static bool
+siblings_are_late(const struct pbft *r)
+{
+	return r->active && r->me.config.instances_count > 1 && r->delivered > r->executed &&
+	       r->delivered == r->committed &&
+	       r->me.now_ns - r->executed_ns >= r->me.config.view_timeout_ns / 4;
+}
+
 void
 view_change_on_timer(struct pbft *r, struct outbox *out)
 {
-	if (patience_ends(r) <= r->me.now_ns) {
+	if (patience_ends(r) <= r->me.now_ns && siblings_are_late(r)) {
+		/* This instance's primary is not to blame: the wait begins anew. */
+		r->progress_ns = r->me.now_ns;
+		r->requests.head_ns = r->me.now_ns;
+	} else if (patience_ends(r) <= r->me.now_ns) {
 		if (r->backoff < PBFT_BACKOFF_MAX)
 			r->backoff++;
 		view_change_begin(r, r->me.view + 1,
@@ -326,10 +352,10 @@ join_others(struct pbft *r, struct outbox *out)
 	uint32_t count = 0;
 	uint64_t smallest = UINT64_MAX;
 	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
-		if (i == r->me.config.self || r->next[i].view <= r->me.view)
+		if (i == r->me.config.self || r->asked[i] <= r->me.view)
 			continue;
 		count++;
-		smallest = r->next[i].view < smallest ? r->next[i].view : smallest;
+		smallest = r->asked[i] < smallest ? r->asked[i] : smallest;
 	}
 	if (count >= quorum_weak(r->me.config.faults) && !r->silent)
 		view_change_begin(
@@ -346,7 +372,7 @@ changes_gathered(struct pbft *r)
 	/* "waits for 2f+1 view-change messages for view v+1" before its timer runs. Who has
 	   gone on to a higher view will not send one for this any more, but it left. */
 	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
-		if (r->next[i].view > r->me.view)
+		if (r->asked[i] > r->me.view)
 			beyond |= replica_bit(i);
 	}
 	if (r->full_ns == 0 && quorum_count(here | beyond) >= r->me.quorum)
@@ -359,6 +385,21 @@ changes_gathered(struct pbft *r)
 
 static void offered_try(struct pbft *r, struct outbox *out);
 
+/*
+ * Where a VIEW-CHANGE for a higher view is kept, or NULL: the highest of each
+ * replica, unless a lower one is what the NEW-VIEW at hand names. That one may
+ * never become complete, for others drop theirs when they go on: so what a replica
+ * has asked for counts (`asked`) although its message finds no place.
+ */
+static struct change *
+next_place(struct pbft *r, const struct message_header *h, bool named)
+{
+	struct change *next = &r->next[h->sender];
+	bool kept_for_offer = r->offered.view > r->me.view && next->view == r->offered.view &&
+			      (r->wanted >> h->sender & 1) == 0;
+	return (h->view > next->view && !kept_for_offer) || named ? next : NULL;
+}
+
 void
 view_change_on_message(struct pbft *r, const struct message *m, struct outbox *out)
 {
@@ -368,16 +409,15 @@ view_change_on_message(struct pbft *r, const struct message *m, struct outbox *o
 	if (h->view == r->me.view && (named || r->now[h->sender].view != r->me.view)) {
 		place = &r->now[h->sender];
 	} else if (h->view > r->me.view) {
-		/* The highest of each replica, unless a lower one is what a NEW-VIEW names. */
-		struct change *next = &r->next[h->sender];
-		bool wanted = r->offered.view > r->me.view && next->view == r->offered.view &&
-			      (r->wanted >> h->sender & 1) == 0;
-		if ((h->view > next->view && !wanted) || named)
-			place = next;
+		place = next_place(r, h, named);
 	}
-	if (place == NULL)
+	bool news = h->view > r->asked[h->sender];
+	if (news)
+		r->asked[h->sender] = h->view;
+	if (place == NULL && !news)
 		return;
-	change_keep(place, m);
+	if (place != NULL)
+		change_keep(place, m);
 	changes_gathered(r);
 	if (h->view > r->me.view)
 		join_others(r, out);
@@ -491,7 +531,7 @@ view_is_plausible(const struct pbft *r, uint64_t view)
 {
 	uint64_t mask = 0;
 	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
-		if (r->next[i].view >= view)
+		if (r->asked[i] >= view)
 			mask |= replica_bit(i);
 	}
 	return quorum_count(mask) >= quorum_weak(r->me.config.faults);

@@ -4,7 +4,7 @@
  * two ORDER-REQs where there may be one (SOSP'07, sections 3.1 and 3.2). See
  * replica.h. One core.
  */
-#include "protocols/zyzzyva/replica.h"
+#include "protocols/zyzzyva/phases.h"
 
 /* ---- holes ------------------------------------------------------------------- */
 
@@ -28,6 +28,7 @@ hole_ask(struct zyzzyva *r, struct outbox *out)
 	 */
 	const struct slot *s = ledger_find(r, r->top + 1);
 	bool differs = slot_is_ordered(r, s) && s->refused && r->top > r->stable;
+	bool lost = r->hole_tries < ZYZZYVA_HOLE_TRIES;
 	uint64_t primary = replica_bit(replica_primary(r, r->me.view));
 	uint64_t to = r->hole_tries == 0 && !differs ? primary : r->me.everybody;
 	to &= member_others(&r->me);
@@ -39,6 +40,14 @@ hole_ask(struct zyzzyva *r, struct outbox *out)
 	struct word word = {
 	    .type = ZYZZYVA_FILL_HOLE, .view = r->me.view, .seq = differs ? r->top : r->top + 1};
 	member_say(&r->me, to, &word, out);
+	if (lost)
+		return;
+	/* What they sent is not good here: a certificate is, and bodies by their digests. */
+	word.type = ZYZZYVA_VOUCH;
+	word.seq = r->heard;
+	r->walk_due |= r->pending.present;
+	if (r->heard > r->top)
+		member_say(&r->me, member_others(&r->me), &word, out);
 }
 
 enum verdict
@@ -68,50 +77,47 @@ hole_on_message(struct zyzzyva *r, const struct message *m)
 
 /*
  * A client that has not heard from all makes replicas compare: the paper has the
- * client look for two ORDER-REQs that differ (step 4d), here replicas do.
+ * client look for two ORDER-REQs that differ (step 4d), here replicas do, by what
+ * the primary signed.
  */
 void
-witness_send(struct zyzzyva *r, uint64_t seq, struct outbox *out)
+witness_send(struct zyzzyva *r, const struct signed_copy *copy, struct outbox *out)
 {
-	struct slot *s = ledger_find(r, seq);
-	if (!replica_speaks(r) || !slot_is_ordered(r, s) ||
-	    (s->witness_ns != 0 && r->me.now_ns - s->witness_ns < 4 * r->tick_ns))
-		return;
-	s->witness_ns = r->me.now_ns;
 	r->figures.witnesses++;
 	struct letter letter = {
 	    .type = ZYZZYVA_WITNESS,
 	    .proof = r->me.config.protocol_proof,
-	    .body_size = sizeof(s->order),
+	    .body_size = sizeof(*copy),
 	    .view = r->me.view,
-	    .seq = seq,
+	    .seq = copy->header.seq,
 	};
 	uint8_t *body =
 	    outbox_write(out, outbox_send(out, member_others(&r->me)), &r->me.stamp, &letter);
-	memcpy(body, &s->order, sizeof(s->order));
+	memcpy(body, copy, sizeof(*copy));
 }
 
-/* Is it the header of an ORDER-REQ of this view, by what can be seen of it? */
+/* Is it what the primary of this view signs, by what can be seen of it? */
 static bool
-copy_fits(const struct zyzzyva *r, const struct order_copy *c)
+copy_fits(const struct zyzzyva *r, const struct signed_copy *c)
 {
 	const struct message_header *h = &c->header;
-	return h->type == ZYZZYVA_ORDER_REQ && h->view == r->me.view &&
-	       h->sender == replica_primary(r, h->view) && h->proof == PROOF_SIGNATURE &&
-	       h->cluster == r->me.config.cluster && h->protocol == r->me.config.protocol &&
-	       h->instance == 0 && h->version == MESSAGE_VERSION;
+	return (h->type == ZYZZYVA_ORDER_REQ || h->type == ZYZZYVA_STATEMENT) &&
+	       h->view == r->me.view && h->sender == replica_primary(r, h->view) &&
+	       h->proof == PROOF_SIGNATURE && h->cluster == r->me.config.cluster &&
+	       h->protocol == r->me.config.protocol && h->instance == 0 &&
+	       h->version == MESSAGE_VERSION;
 }
 
 enum verdict
 witness_screen(const struct zyzzyva *r, const struct message *m, struct claims *claims)
 {
-	const struct order_copy *c = (const void *)m->body;
+	const struct signed_copy *c = (const void *)m->body;
+	struct signed_copy own;
 	if (!member_proof_fits(&r->me, m->header) || m->body_size != sizeof(*c) ||
-	    !copy_fits(r, c) || !ledger_holds(r, c->header.seq))
+	    !copy_fits(r, c) || !ledger_holds(r, c->header.seq) || replica_leads(r))
 		return VERDICT_DROP;
-	const struct slot *s = ledger_find(r, c->header.seq);
-	/* What agrees with the own copy tells nothing, and costs no signature. */
-	if (slot_is_ordered(r, s) && digest_equal(s->order.header.digest, c->header.digest))
+	/* What is known to be signed tells nothing, and costs no signature. */
+	if (cover_find(r, c->header.seq, &own) && digest_equal(own.header.digest, c->header.digest))
 		return VERDICT_DROP;
 	claims_add_message(claims, m, m->header->sender, r->me.config.self);
 	signature_claim(claims, c->header.sender, &c->header, c->signature64);
@@ -121,23 +127,32 @@ witness_screen(const struct zyzzyva *r, const struct message *m, struct claims *
 void
 witness_on_message(struct zyzzyva *r, const struct message *m, struct outbox *out)
 {
-	const struct order_copy *c = (const void *)m->body;
+	const struct signed_copy *c = (const void *)m->body;
 	if (!copy_fits(r, c) || !ledger_holds(r, c->header.seq))
 		return;
-	const struct slot *s = ledger_find(r, c->header.seq);
-	if (slot_is_ordered(r, s)) {
-		if (!digest_equal(s->order.header.digest, c->header.digest)) {
-			r->figures.conflicts++;
-			pom_found(r, &s->order, c, out);
-		}
+	if (c->header.type == ZYZZYVA_STATEMENT)
+		statement_take(r, &c->header, c->signature64, out);
+	else
+		cover_seen(r, c, out);
+}
+
+/*
+ * What it told us is proof for us alone: "a correct primary [...] assigns" one order.
+ * f + 1 who know of it change the view; fewer are told by others what came of it.
+ */
+void
+betrayal_found(struct zyzzyva *r, const struct signed_copy *copy, struct outbox *out)
+{
+	if (r->betrayed || !r->active)
 		return;
-	}
-	/* The primary ordered it, and kept it from us, or it was lost. */
-	replica_hear(r, c->header.seq);
-	if (r->active && c->header.seq > r->top) {
-		r->stirred = true;
-		hole_note(r);
-	}
+	r->betrayed = true;
+	r->stirred = true;
+	r->figures.betrayals++;
+	r->figures.conflicts++;
+	outbox_note(out, "hates the primary of view %lu, executed %lu: it told others otherwise",
+	    r->me.view, r->executed, 0);
+	if (copy != NULL)
+		witness_send(r, copy, out);
 }
 
 /* ---- proof of misbehaviour ------------------------------------------------------- */
@@ -163,29 +178,30 @@ pom_send(const struct zyzzyva *r, uint64_t view, struct outbox *out)
 void
 pom_repeat(const struct zyzzyva *r, struct outbox *out)
 {
-	if (r->pom[0].header.type == ZYZZYVA_ORDER_REQ && r->pom[0].header.view + 1 == r->me.view)
+	if (r->pom[0].header.type != 0 && r->pom[0].header.view + 1 == r->me.view)
 		pom_send(r, r->me.view - 1, out);
 }
 
 void
 pom_found(
-    struct zyzzyva *r, const struct order_copy *a, const struct order_copy *b, struct outbox *out)
+    struct zyzzyva *r, const struct signed_copy *a, const struct signed_copy *b, struct outbox *out)
 {
-	struct order_copy first = *a;
+	struct signed_copy first = *a;
 	r->figures.poms++;
+	r->figures.conflicts++;
 	if (r->silent)
 		return;
 	r->pom[1] = *b;
 	r->pom[0] = first;
 	pom_send(r, r->me.view, out);
 	leave_begin(r, r->me.view + 1,
-	    "leaves view %lu for %lu, executed %lu: its primary signed two orders", out);
+	    "leaves view %lu for %lu, executed %lu: its primary signed two histories", out);
 }
 
 enum verdict
 pom_screen(const struct zyzzyva *r, const struct message *m, struct claims *claims)
 {
-	const struct order_copy *c = (const void *)m->body;
+	const struct signed_copy *c = (const void *)m->body;
 	if (!member_proof_fits(&r->me, m->header) || m->body_size != 2 * sizeof(*c) ||
 	    m->header->sender == r->me.config.self)
 		return VERDICT_DROP;
@@ -201,7 +217,7 @@ pom_screen(const struct zyzzyva *r, const struct message *m, struct claims *clai
 void
 pom_on_message(struct zyzzyva *r, const struct message *m, struct outbox *out)
 {
-	const struct order_copy *c = (const void *)m->body;
+	const struct signed_copy *c = (const void *)m->body;
 	if (copy_fits(r, &c[0]))
 		pom_found(r, &c[0], &c[1], out);
 }

@@ -13,6 +13,7 @@ enum {
 	GATHERED_COUNT = 256, /* certificates in the making that a node remembers */
 	FAST_PATIENCE = 2,    /* latencies after which the fast path is given up */
 	FAST_PART = 4,	      /* of retry_ns, at most; and as a tick, at least */
+	SLOW_REPEATS_MAX = 2, /* ASKs or COMMITs again, before the result is asked for again */
 	FAST_STREAK = 16,     /* fast answers after which the fast path is waited for again */
 };
 
@@ -30,7 +31,8 @@ struct slow {
 	uint8_t result32[32];	 /* digest of the reply */
 	uint64_t local;		 /* LOCAL-COMMITs, mask */
 	enum slow_state state;
-	bool again; /* it has asked before */
+	bool again;	  /* it has asked before */
+	uint8_t repeated; /* how often, since all were asked for the result */
 };
 
 /* STATEMENTs for one (view, seq, h), all proven. */
@@ -90,8 +92,9 @@ tell_all(struct client *c, uint32_t index, struct letter *letter, struct outbox 
 	struct stamp stamp = stamp_of(c, index);
 	letter->proof = c->slots[index].must_sign ? PROOF_SIGNATURE : c->ops.config.request_proof;
 	letter->seq = c->ops.list[index].timestamp;
-	wheel_arm(&c->ops.wheel, index,
-	    c->now_ns + (client_slots_patience(&c->ops) << c->ops.list[index].tries));
+	/* Replies have just come, however long they took: this is asked again after the usual
+	   time, and then all are asked anew, after twice as long as before. */
+	wheel_arm(&c->ops.wheel, index, c->now_ns + client_slots_patience(&c->ops));
 	return outbox_write(out, outbox_send(out, c->everybody), &stamp, letter);
 }
 
@@ -181,10 +184,13 @@ slow_begin(struct client *c, uint32_t index, const struct tally *t, const struct
 	if (body == NULL && !here)
 		return false;
 	memcpy(&head, body != NULL ? body : m->body, sizeof(head));
-	s->head = (struct commit_head){.view = t->rank >> 1, .seq = head.seq};
-	memcpy(s->head.history32, head.history32, 32);
+	struct commit_head said = {.view = t->rank >> 1, .seq = head.seq};
+	memcpy(said.history32, head.history32, 32);
 	memcpy(s->result32, t->digest32, 32);
-	s->local = 0;
+	/* Who has a certificate of it keeps that: what was said before need not be said again. */
+	if (!heads_equal(&said, &s->head))
+		s->local = 0;
+	s->head = said;
 	return true;
 }
 
@@ -241,8 +247,16 @@ on_timer(struct client *c, uint32_t index, uint64_t now_ns, struct outbox *out)
 		slow_ask(c, index, out);
 		return true;
 	}
+	/* Something was lost on the way: it is asked about again. */
+	if ((s->state == SLOW_ASKED || s->state == SLOW_COMMITTING) &&
+	    s->repeated < SLOW_REPEATS_MAX) {
+		s->repeated++;
+		slow_ask(c, index, out);
+		return true;
+	}
 	/* No certificate came of it: its view may be over. All are asked anew, and what q of
 	   them say then is asked about. "Fewer than 2f + 1: it resends the request to all." */
+	s->repeated = 0;
 	s->state = s->state == SLOW_COMMITTED ? SLOW_COMMITTED : SLOW_NONE;
 	return false;
 }
@@ -320,7 +334,7 @@ on_local_commit(struct client *c, uint32_t index, const struct event *event, str
 	struct path *p = path_of(c);
 	struct slow *s = &p->slots[index];
 	const struct message_header *h = event->message->header;
-	if ((s->state != SLOW_ASKED && s->state != SLOW_COMMITTING) || !is_about(s, h, h->digest))
+	if (s->head.seq == 0 || s->state == SLOW_COMMITTED || !is_about(s, h, h->digest))
 		return;
 	s->local |= 1ull << h->sender;
 	uint32_t needed =

@@ -23,10 +23,15 @@
  *   Let w* be the highest view of a certificate in the set. In either case w* >= w.
  * If w* > w, (2) has it. If w* = w: by the slow path the certificate that counts is
  * at or above s, and two certificates of one view lie on one history, for their
- * signers share a correct replica, whose history in a view only grows. By the fast
- * path each correct member (f + 1 at least) was last active in w, or it would hold
- * a certificate of a higher view; so at every seq up to s f + 1 members agree on
- * that history, and at most f, who lie, on another.
+ * signers share a correct replica, whose history in a view only grows - or becomes
+ * that of a certificate of the view (enter.c), which changes nothing: of the first
+ * two that would not lie on one history, a replica that signed both would have had
+ * to change by a third, which comes before the later one. By the fast path each
+ * correct member (f + 1 at least) was last active in w, or it would hold a
+ * certificate of a higher view, and it still has (s, h), for no certificate of w can
+ * be on another history: f + 1 correct replicas would have signed it who had (s, h).
+ * So at every seq up to s f + 1 members agree on that history, and at most f, who
+ * lie, on another.
  *   The published rule took the highest sequence number of whatever view: so a
  * certificate that never made anything complete could undo a later view's fast
  * path (arXiv:1712.01367, section 3).

@@ -8,7 +8,7 @@
  * first commit certificate, by which those who missed the rest follow. See
  * decide.h for why that matters. See replica.h. One core.
  */
-#include "protocols/zyzzyva/replica.h"
+#include "protocols/zyzzyva/phases.h"
 
 enum { FETCH_LIKELY = 2 }; /* times that who should have it is asked before all others */
 
@@ -23,6 +23,15 @@ enter_begin(struct zyzzyva *r, const struct pending *p, struct outbox *out)
 	r->stirred = true;
 	enter_again(r);
 	enter_walk(r, out);
+}
+
+bool
+enter_may_follow(const struct zyzzyva *r)
+{
+	const struct pending *p = &r->pending;
+	bool blocked =
+	    slot_is_ordered(r, ledger_find(r, r->top + 1)) && r->top - r->stable < r->window_log;
+	return !r->active || p->top <= r->top || blocked || r->hole_tries >= ZYZZYVA_HOLE_TRIES;
 }
 
 void
@@ -125,6 +134,9 @@ view_begins(struct zyzzyva *r, struct outbox *out)
 	r->active_view = r->me.view;
 	r->entry = r->top;
 	r->certified = r->top;
+	r->covered = r->top;
+	r->doubt = 0;
+	r->betrayed = false;
 	/* The published protocol knows no certificate of a view's beginning. */
 	if (RULE(ZYZZYVA_OLD_CERTIFICATE_WINS))
 		r->held = p->proof;
@@ -148,13 +160,52 @@ view_begins(struct zyzzyva *r, struct outbox *out)
 	orders_advance(r, out);
 }
 
+/*
+ * Within a view: q replicas have this history. Ours, where it is another, was never
+ * complete and will not be, for no other certificate of this view can be: f + 1
+ * correct replicas have signed this one, and changed to it only by a certificate, too.
+ */
+static void
+history_follows(struct zyzzyva *r, struct outbox *out)
+{
+	struct pending *p = &r->pending;
+	uint64_t before = r->top;
+	bool fork = p->at < before;
+	check(p->view == r->me.view && p->certified);
+	history_adopt(r, p, out);
+	p->present = false;
+	if (fork) {
+		r->figures.forks++;
+		/* What it stated of the other history it will not contradict in this view. */
+		if (before >= r->entry)
+			r->entry = before + 1;
+		r->covered = r->certified;
+		r->doubt = 0;
+		for (uint64_t seq = p->at + 1; seq <= before; seq++)
+			ledger_slot(r, seq)->ordered = false;
+		betrayal_found(r, NULL, out);
+	}
+	r->hole_ns = TIME_NEVER;
+	r->hole_tries = 0;
+	r->progress_ns = r->me.now_ns;
+	statement_certified(r, &p->proof.head, (const uint8_t *)p->proof.signatures64, out);
+	orders_advance(r, out);
+}
+
 void
 enter_walk(struct zyzzyva *r, struct outbox *out)
 {
 	struct pending *p = &r->pending;
 	r->walk_due = false;
-	if (!p->present || r->active)
+	if (!p->present || !enter_may_follow(r) || (r->active && (r->moving || r->stranded)))
 		return;
+	if (r->active && history_is(r, p->top, p->top32)) {
+		p->present = false;
+		if (p->top > r->certified)
+			statement_certified(
+			    r, &p->proof.head, (const uint8_t *)p->proof.signatures64, out);
+		return;
+	}
 	if (p->top < r->stable || !walk_trim(r, p)) {
 		p->present = false; /* a later certificate leads on */
 		return;
@@ -165,6 +216,10 @@ enter_walk(struct zyzzyva *r, struct outbox *out)
 	p->linked = p->linked || walk(r, p, out);
 	if (!p->linked)
 		return;
+	if (r->active) {
+		history_follows(r, out);
+		return;
+	}
 	struct slot *s = ledger_slot(r, p->top);
 	if (!p->certified && !p->confirmed && !r->silent) {
 		p->confirmed = true;
@@ -179,18 +234,38 @@ enter_walk(struct zyzzyva *r, struct outbox *out)
 
 /* ---- certificates ------------------------------------------------------------- */
 
-/* Of this view: it is on our history, or tells us of what we lack. */
+static struct pending
+pending_of(const struct commit_head *head, const uint8_t *signatures64)
+{
+	struct pending p = {
+	    .present = true, .view = head->view, .top = head->seq, .certified = true};
+	memcpy(p.top32, head->history32, 32);
+	p.proof.head = *head;
+	memcpy(p.proof.signatures64, signatures64, certificate_signatures_size(head->signers));
+	return p;
+}
+
+/* Of this view: it is on our history, or there is another that q have, or more of it. */
 static void
 certificate_here(struct zyzzyva *r, const struct commit_head *head, const uint8_t *signatures64,
     struct outbox *out)
 {
+	struct pending *p = &r->pending;
 	if (history_is(r, head->seq, head->history32)) {
 		if (head->seq > r->certified)
 			statement_certified(r, head, signatures64, out);
-	} else if (head->seq > r->top) {
+		return;
+	}
+	if (head->seq > r->top) {
 		replica_hear(r, head->seq);
 		hole_note(r);
 	}
+	if (head->seq <= r->certified || r->stranded || !ledger_holds(r, head->seq) ||
+	    (replica_leads(r) && !r->silent) || !RULE(ZYZZYVA_FORK_KEPT) ||
+	    (p->present && p->top >= head->seq))
+		return;
+	*p = pending_of(head, signatures64);
+	enter_again(r);
 }
 
 void
@@ -207,10 +282,7 @@ enter_certificate(struct zyzzyva *r, const struct commit_head *head, const uint8
 	}
 	if (old->present && old->view == head->view && old->certified && ledger_holds(r, old->top))
 		return;
-	struct pending p = {.view = head->view, .top = head->seq, .certified = true};
-	memcpy(p.top32, head->history32, 32);
-	p.proof.head = *head;
-	memcpy(p.proof.signatures64, signatures64, certificate_signatures_size(head->signers));
+	struct pending p = pending_of(head, signatures64);
 	if (p.view > r->me.view) {
 		leave_begin(
 		    r, p.view, "leaves view %lu for %lu, executed %lu: that has begun", out);

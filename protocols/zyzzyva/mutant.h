@@ -15,7 +15,10 @@ enum zyzzyva_mutant {
 	ZYZZYVA_LOCAL_COMMIT_WEAK,			  /* LOCAL-COMMITs of f + 1 suffice */
 	ZYZZYVA_HISTORY_UNCHECKED,	   /* h of seq - 1 in an ORDER-REQ is not compared */
 	ZYZZYVA_ROLLBACK_FORGETS_SESSIONS, /* sessions are not undone with the rest (the suite) */
-	ZYZZYVA_STABLE_WEAK, /* a checkpoint is stable at f + 1, whatever its history */
+	ZYZZYVA_STABLE_WEAK,	/* a checkpoint is stable at f + 1, whatever its history */
+	ZYZZYVA_UNSIGNED_BORNE, /* a primary that signs nothing is not hated for it */
+	ZYZZYVA_DOUBT_BORNE,	/* who asks again gets the same answer again, and no more */
+	ZYZZYVA_FORK_KEPT, /* a certificate for another history of the same view changes nothing */
 	ZYZZYVA_MUTANTS_COUNT,
 };
 

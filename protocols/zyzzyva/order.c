@@ -3,7 +3,7 @@
  * The normal case (SOSP'07, section 3.1): requests become ORDER-REQs, and those
  * a history. See replica.h. One core.
  */
-#include "protocols/zyzzyva/replica.h"
+#include "protocols/zyzzyva/phases.h"
 
 enum {
 	PARTIAL_MAX = 1, /* batches under way beside one that is not full */
@@ -49,7 +49,7 @@ orders_propose(struct zyzzyva *r, struct outbox *out)
 	uint32_t count = requests_measure(&r->requests, &size);
 	struct letter letter = {
 	    .type = ZYZZYVA_ORDER_REQ,
-	    .proof = PROOF_SIGNATURE,
+	    .proof = r->me.config.protocol_proof,
 	    .body_size = 32 + size,
 	    .view = r->me.view,
 	    .seq = r->proposed + 1,
@@ -66,7 +66,7 @@ orders_propose(struct zyzzyva *r, struct outbox *out)
 void
 orders_relay(const struct zyzzyva *r, const struct slot *s, uint64_t to, struct outbox *out)
 {
-	const struct message_header *h = &s->order.header;
+	const struct message_header *h = &s->order;
 	const struct bank *bank = ledger_bank(s, h->digest);
 	check(bank != NULL);
 	struct send *send = outbox_send(out, to);
@@ -74,7 +74,7 @@ orders_relay(const struct zyzzyva *r, const struct slot *s, uint64_t to, struct 
 	*send->header = *h;
 	uint8_t *body = (uint8_t *)(send->header + 1);
 	memcpy(body, ledger_bytes(r, s, bank), bank->size);
-	memcpy(body + bank->size, s->order.signature64, SIGNATURE_SIZE);
+	memcpy(body + bank->size, ledger_proof(r, s), r->proof_size);
 	send->flags = SEND_SEALED;
 }
 
@@ -96,16 +96,16 @@ enum verdict
 orders_screen(const struct zyzzyva *r, const struct message *m, struct claims *claims)
 {
 	const struct message_header *h = m->header;
-	if (h->proof != PROOF_SIGNATURE || h->sender != replica_primary(r, h->view) ||
+	if (!member_proof_fits(&r->me, h) || h->sender != replica_primary(r, h->view) ||
 	    h->view != r->me.view || m->body_size < 32 || m->body_size > r->body_size_max ||
 	    h->seq <= r->stable || !ledger_holds(r, h->seq))
 		return VERDICT_DROP;
 	const struct slot *s = ledger_find(r, h->seq);
 	if (slot_is_ordered(r, s)) {
-		/* The same again costs nothing; another one is a proof of misbehaviour. */
-		if (digest_equal(s->order.header.digest, h->digest))
+		/* The same again costs nothing; another one is misbehaviour. */
+		if (digest_equal(s->order.digest, h->digest))
 			return VERDICT_DROP;
-		signature_claim(claims, h->sender, h, m->proof);
+		claims_add_message(claims, m, h->sender, r->me.config.self);
 		return VERDICT_STEP;
 	}
 	if (!m->own)
@@ -132,10 +132,24 @@ order_keep(struct zyzzyva *r, struct slot *s, const struct event *event, struct 
 		return false;
 	s->ordered = true;
 	s->refused = false;
-	s->order.header = *m->header;
-	memcpy(s->order.signature64, m->proof, SIGNATURE_SIZE);
+	s->order = *m->header;
+	memcpy(ledger_proof(r, s), m->proof, r->proof_size);
 	s->vouched = m->own || requests_hold(&r->requests, &batch, out);
 	return true;
+}
+
+/* The primary has ordered two: a proof for all where it signed both, else for us alone. */
+static void
+order_conflicts(
+    struct zyzzyva *r, const struct slot *s, const struct message *m, struct outbox *out)
+{
+	struct signed_copy other = {.header = *m->header};
+	if (m->header->proof != PROOF_SIGNATURE) {
+		betrayal_found(r, NULL, out);
+		return;
+	}
+	memcpy(other.signature64, m->proof, SIGNATURE_SIZE);
+	cover_contradicts(r, s, &other, out);
 }
 
 void
@@ -146,12 +160,11 @@ orders_on_message(struct zyzzyva *r, const struct event *event, struct outbox *o
 		return;
 	struct slot *s = ledger_slot(r, h->seq);
 	if (slot_is_ordered(r, s)) {
-		if (digest_equal(s->order.header.digest, h->digest))
+		if (digest_equal(s->order.digest, h->digest))
 			return;
-		struct order_copy other = {.header = *h};
-		memcpy(other.signature64, event->message->proof, SIGNATURE_SIZE);
-		r->figures.conflicts++;
-		pom_found(r, &s->order, &other, out);
+		order_conflicts(r, s, event->message, out);
+		/* One that does not follow our history makes room for one that may. */
+		s->ordered &= !s->refused || h->seq <= r->top;
 		return;
 	}
 	if ((r->active && h->seq <= r->top) || !order_keep(r, s, event, out))
@@ -169,7 +182,7 @@ slot_vouched(struct zyzzyva *r, struct slot *s, struct outbox *out)
 	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
 		const struct statement *t = ledger_statement(r, s, i);
 		if (t->present && t->view == r->me.view &&
-		    digest_equal(t->history32, s->order.header.digest))
+		    digest_equal(t->history32, s->order.digest))
 			others |= replica_bit(i);
 	}
 	/* The primary's ORDER-REQ is its own word: f + 1 with it, so one of them is correct. */
@@ -186,18 +199,45 @@ slot_vouched(struct zyzzyva *r, struct slot *s, struct outbox *out)
 
 /* "the replica checks that [...] n = max_n + 1 and h_n = H(h_max_n, d)" (3.1). */
 static bool
-slot_follows(struct zyzzyva *r, struct slot *s, const struct bank *bank)
+slot_follows(struct zyzzyva *r, struct slot *s, const struct bank *bank, struct outbox *out)
 {
+	struct signed_copy copy;
 	if (digest_equal(ledger_bytes(r, s, bank), history_at(r, r->top)) ||
-	    !RULE(ZYZZYVA_HISTORY_UNCHECKED))
-		return true;
+	    !RULE(ZYZZYVA_HISTORY_UNCHECKED)) {
+		if (!cover_find(r, s->seq, &copy) ||
+		    digest_equal(copy.header.digest, bank->digest32))
+			return true;
+		cover_contradicts(r, s, &copy, out);
+		return false;
+	}
 	/* The primary says that another came before: whoever has that one may show it. */
 	if (!s->refused) {
 		s->refused = true;
 		r->figures.refused++;
+		/* A state that was fetched may be of a later view's history. */
+		if (r->top > r->stable)
+			betrayal_found(r, NULL, out);
 		hole_note(r);
 	}
 	return false;
+}
+
+static void
+order_accept(struct zyzzyva *r, struct slot *s, struct bank *bank)
+{
+	struct signed_copy copy;
+	memcpy(s->history32, s->order.digest, 32);
+	bank->view = r->me.view;
+	if (r->top <= r->covered)
+		r->uncovered_ns = r->me.now_ns;
+	r->top++;
+	/* What the primary has stated so far may be known to one client alone. */
+	if (s->order.proof == PROOF_SIGNATURE ||
+	    (!replica_leads(r) && cover_find(r, s->seq, &copy)))
+		cover_advance(r, s->seq);
+	r->hole_ns = TIME_NEVER;
+	r->hole_tries = 0;
+	r->progress_ns = r->me.now_ns;
 }
 
 void
@@ -207,18 +247,14 @@ orders_advance(struct zyzzyva *r, struct outbox *out)
 		struct slot *s = ledger_find(r, r->top + 1);
 		if (!slot_is_ordered(r, s))
 			break;
-		struct bank *bank = ledger_bank(s, s->order.header.digest);
+		struct bank *bank = ledger_bank(s, s->order.digest);
 		check(bank != NULL);
-		if (!slot_follows(r, s, bank) || !slot_vouched(r, s, out))
+		if (!slot_follows(r, s, bank, out) || !slot_vouched(r, s, out))
 			break;
-		memcpy(s->history32, s->order.header.digest, 32);
-		bank->view = r->me.view;
-		r->top++;
-		r->hole_ns = TIME_NEVER;
-		r->hole_tries = 0;
-		r->progress_ns = r->me.now_ns;
+		order_accept(r, s, bank);
 	}
 	if (r->active && r->heard > r->top && r->top - r->stable < r->window_log)
 		hole_note(r);
+	r->walk_due |= r->active && r->pending.present && r->pending.top <= r->top;
 	speculate_deliver(r, out);
 }

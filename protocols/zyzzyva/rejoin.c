@@ -6,7 +6,7 @@
  * until then it follows as a learner. What it stated lies then in the past of
  * everybody's history, where nothing is decided any more. See replica.h. One core.
  */
-#include "protocols/zyzzyva/replica.h"
+#include "protocols/zyzzyva/phases.h"
 
 void
 rejoin_on_status(struct zyzzyva *r, uint16_t peer, const struct status_body *b)

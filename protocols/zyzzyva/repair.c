@@ -4,7 +4,7 @@
  * replica says where it stands; others answer with what it lacks, at a bounded
  * rate. Where all is quiet nothing is sent. See replica.h. One core.
  */
-#include "protocols/zyzzyva/replica.h"
+#include "protocols/zyzzyva/phases.h"
 
 enum {
 	ANSWER_SLOTS_MAX = 32, /* in one answer */
@@ -89,8 +89,8 @@ help_needed(const struct zyzzyva *r, bool moved)
 {
 	bool boundary = r->executed >= r->stable + r->interval;
 	return r->silent || !r->active || r->moving || r->stranded ||
-	       r->stable_seen.head.seq > r->stable || r->heard > r->top ||
-	       (!moved && (boundary || r->requests.pool.count > 0));
+	       r->stable_seen.head.seq > r->stable || r->heard > r->top || r->top > r->covered ||
+	       r->doubt > r->certified || (!moved && (boundary || r->requests.pool.count > 0));
 }
 
 void
@@ -108,6 +108,8 @@ repair_tick(struct zyzzyva *r, struct outbox *out)
 	if (needed || r->tick % ZYZZYVA_TICKS_IDLE == 0)
 		r->status_due = true;
 	leave_tick(r, out);
+	cover_ask(r, out);
+	doubt_ask(r, out);
 	if (r->silent)
 		rejoin_check(r, out);
 	/* The stable checkpoint is ahead, and the log does not lead there. */
@@ -120,7 +122,7 @@ repair_tick(struct zyzzyva *r, struct outbox *out)
 	if (!r->active && replica_leads(r) && !r->silent && r->offered.view != r->me.view &&
 	    quorum_count(leave_held(r)) >= r->me.quorum)
 		r->new_view_due = true;
-	if (r->pending.present) {
+	if (r->pending.present && enter_may_follow(r)) {
 		r->walk_due = true;
 		enter_fetch(r, out);
 	}
@@ -186,7 +188,7 @@ repair_on_message(struct zyzzyva *r, const struct message *m)
 
 /* A certificate, which proves itself. */
 static void
-proof_send(struct zyzzyva *r, uint8_t type, uint64_t to, const void *head, uint32_t head_size,
+proof_send(const struct zyzzyva *r, uint8_t type, uint64_t to, const void *head, uint32_t head_size,
     const void *signatures, uint32_t size, struct outbox *out)
 {
 	struct letter letter = {
@@ -197,16 +199,23 @@ proof_send(struct zyzzyva *r, uint8_t type, uint64_t to, const void *head, uint3
 	memcpy(body + head_size, signatures, size);
 }
 
+void
+repair_send_certificate(const struct zyzzyva *r, uint64_t to, struct outbox *out)
+{
+	const struct commit_head *head = &r->held.head;
+	check(head->signers != 0);
+	proof_send(r, ZYZZYVA_CERTIFICATE, to, head, sizeof(*head), r->held.signatures64,
+	    certificate_signatures_size(head->signers), out);
+}
+
 /* What concerns views. True: something that may be large was sent. */
 static bool
 views_answer(struct zyzzyva *r, struct peer *p, uint64_t to, struct outbox *out)
 {
 	if (p->answer_certificate) {
-		const struct commit_head *head = &r->held.head;
 		p->answer_certificate = false;
-		if (r->active && head->signers != 0)
-			proof_send(r, ZYZZYVA_CERTIFICATE, to, head, sizeof(*head),
-			    r->held.signatures64, certificate_signatures_size(head->signers), out);
+		if (r->active && r->held.head.signers != 0)
+			repair_send_certificate(r, to, out);
 		return true;
 	}
 	if (p->answer_changes != 0) {
@@ -272,7 +281,7 @@ repair_answer(struct zyzzyva *r, struct outbox *out)
 	while (p->answer_seq != 0 && p->answer_seq < p->answer_end) {
 		const struct slot *s = ledger_find(r, p->answer_seq++);
 		if (!r->active || !slot_is_ordered(r, s) || s->seq > r->top ||
-		    ledger_bank(s, s->order.header.digest) == NULL)
+		    ledger_bank(s, s->order.digest) == NULL)
 			continue;
 		orders_relay(r, s, to, out);
 		r->figures.resent++;

@@ -1,131 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The replica: its log, and which phase an event is for. See replica.h. One core. */
-#include "protocols/zyzzyva/replica.h"
-
-/* ---- the log ------------------------------------------------------------------ */
-
-struct slot *
-ledger_slot(struct zyzzyva *r, uint64_t seq)
-{
-	struct slot *s = &r->slots[seq % r->slots_count];
-	check(ledger_holds(r, seq));
-	if (!s->used || s->seq != seq) {
-		check(!s->used || s->seq < seq);
-		memset(s, 0, sizeof(*s));
-		memset(ledger_statement(r, s, 0), 0,
-		    r->me.config.replicas_count * sizeof(struct statement));
-		s->used = true;
-		s->seq = seq;
-	}
-	return s;
-}
-
-struct bank *
-ledger_bank(const struct slot *s, const uint8_t *digest32)
-{
-	for (uint32_t i = 0; i < ZYZZYVA_BANKS; i++) {
-		if (s->banks[i].full && digest_equal(s->banks[i].digest32, digest32))
-			return (struct bank *)(uintptr_t)&s->banks[i];
-	}
-	return NULL;
-}
-
-uint8_t *
-ledger_bytes(const struct zyzzyva *r, const struct slot *s, const struct bank *bank)
-{
-	size_t place = (size_t)(s - r->slots) * ZYZZYVA_BANKS + (size_t)(bank - s->banks);
-	return r->bodies + place * r->body_size_max;
-}
-
-/* Part of our history, of the one that a view begins with, or of this view's ORDER-REQ. */
-static bool
-bank_is_needed(const struct zyzzyva *r, const struct slot *s, const struct bank *b)
-{
-	const struct pending *p = &r->pending;
-	return (s->seq <= r->top && digest_equal(b->digest32, s->history32)) ||
-	       (p->present && s->seq > p->at && s->seq <= p->top &&
-		   digest_equal(b->digest32, s->chain32)) ||
-	       (slot_is_ordered(r, s) && digest_equal(b->digest32, s->order.header.digest));
-}
-
-/*
- * The oldest of those that are not needed goes. While the state moves none does:
- * the executor may still be reading a batch that is being undone.
- */
-bool
-ledger_store(struct zyzzyva *r, struct slot *s, const struct message *m)
-{
-	struct bank *place = NULL;
-	if (ledger_bank(s, m->header->digest) != NULL)
-		return true;
-	for (uint32_t i = 0; i < ZYZZYVA_BANKS; i++) {
-		struct bank *b = &s->banks[i];
-		if (b->full && (r->moving || bank_is_needed(r, s, b)))
-			continue;
-		if (place == NULL || !b->full || (place->full && b->view < place->view))
-			place = b;
-	}
-	if (place == NULL)
-		return false;
-	*place = (struct bank){.size = m->body_size, .full = true};
-	memcpy(place->digest32, m->header->digest, 32);
-	memcpy(ledger_bytes(r, s, place), m->body, m->body_size);
-	return true;
-}
-
-/* ---- memory -------------------------------------------------------------------- */
-
-static uint32_t
-claims_per_message(const struct protocol_config *config)
-{
-	uint32_t order = 2 + 2 * config->batch_count_max;
-	uint32_t change = 3 + 2u * config->replicas_count;
-	return order > change ? order : change;
-}
-
-struct layout {
-	size_t requests, slots, statements, told, asks, changes, view, bodies, end;
-	size_t change_size, view_size, body_size;
-};
-
-static struct layout
-layout_of(const struct protocol_config *c)
-{
-	struct layout l;
-	size_t slots = 3ull * c->checkpoint_interval + 1;
-	size_t n = c->replicas_count;
-	l.change_size = bft_rounded(leave_size_max(c));
-	l.view_size = bft_rounded(leave_new_view_size_max(c));
-	l.body_size = 32 + c->batch_size_max;
-	l.requests = bft_rounded(sizeof(struct zyzzyva));
-	l.slots = l.requests + requests_size(c);
-	l.statements = bft_rounded(l.slots + slots * sizeof(struct slot));
-	l.told = bft_rounded(l.statements + slots * n * sizeof(struct statement));
-	l.asks = bft_rounded(l.told + c->slots_count * sizeof(struct told));
-	l.changes = bft_rounded(l.asks + c->slots_count * sizeof(uint16_t));
-	l.view = l.changes + 2 * n * l.change_size;
-	l.bodies = l.view + l.view_size;
-	l.end = l.bodies + slots * ZYZZYVA_BANKS * l.body_size;
-	return l;
-}
-
-static size_t
-size(const struct protocol_config *config)
-{
-	return layout_of(config).end;
-}
-
-static uint32_t
-message_size_max(const struct protocol_config *config)
-{
-	uint32_t change = leave_size_max(config);
-	uint32_t certificate =
-	    (uint32_t)(sizeof(struct message_header) + sizeof(struct stable_head)) +
-	    (uint32_t)config->replicas_count *
-		(uint32_t)(sizeof(struct stable_signature) + MAC_SIZE) +
-	    SIGNATURE_SIZE;
-	return change > certificate ? change : certificate;
-}
+/* The replica: which phase an event is for. See replica.h. One core. */
+#include "protocols/zyzzyva/phases.h"
 
 static uint32_t
 proposal_head_size(const struct protocol_config *config)
@@ -135,28 +10,9 @@ proposal_head_size(const struct protocol_config *config)
 }
 
 static void
-memory_divide(struct zyzzyva *r, const struct layout *l)
-{
-	const struct protocol_config *c = &r->me.config;
-	uint8_t *base = (uint8_t *)r;
-	r->slots = (void *)(base + l->slots);
-	r->statements = (void *)(base + l->statements);
-	r->told = (void *)(base + l->told);
-	r->asks = (void *)(base + l->asks);
-	r->bodies = base + l->bodies;
-	r->body_size_max = (uint32_t)l->body_size;
-	for (uint32_t i = 0; i < c->replicas_count; i++) {
-		r->now[i].message = (void *)(base + l->changes + 2 * i * l->change_size);
-		r->next[i].message = (void *)(base + l->changes + (2 * i + 1) * l->change_size);
-	}
-	r->offered.message = (void *)(base + l->view);
-}
-
-static void
 init(void *self, const struct protocol_config *config)
 {
 	struct zyzzyva *r = self;
-	struct layout l = layout_of(config);
 	check(config->checkpoint_interval >= config->window && config->window >= 1);
 	check(config->view_timeout_ns >= 1000 * ZYZZYVA_TICKS_PER_TIMEOUT);
 	check(config->instances_count == 1);
@@ -170,10 +26,7 @@ init(void *self, const struct protocol_config *config)
 	r->active = true;
 	r->silent = config->restarted;
 	r->hole_ns = TIME_NEVER;
-	r->changes_size = leave_size_max(config);
-	r->new_view_size = leave_new_view_size_max(config);
-	memory_divide(r, &l);
-	requests_init(&r->requests, &r->me, (uint8_t *)r + l.requests);
+	ledger_init(r);
 }
 
 /* ---- messages ------------------------------------------------------------------ */
@@ -352,6 +205,10 @@ on_timeout(struct zyzzyva *r, struct outbox *out)
 		orders_propose(r, out);
 		return;
 	}
+	if (cover_deadline(r) <= r->me.now_ns) {
+		cover_send(r, out);
+		return;
+	}
 	/* The rest cannot be in a hurry: holes, the view's timer, once a tick a look around. */
 	if (r->hole_ns <= r->me.now_ns)
 		hole_ask(r, out);
@@ -374,6 +231,7 @@ deadline(const void *self)
 	if (work_left(r))
 		return 0;
 	uint64_t at_ns = smaller(r->tick_at_ns, orders_deadline(r));
+	at_ns = smaller(at_ns, cover_deadline(r));
 	return smaller(smaller(at_ns, r->hole_ns), leave_deadline(r));
 }
 
@@ -434,6 +292,8 @@ audit(const void *self)
 		check(r->delivered <= r->stable + r->window_log);
 	check(r->executed <= r->delivered);
 	check(r->certified <= r->top || r->stranded);
+	check(r->covered >= r->certified && r->covered >= r->stable);
+	check(r->covered <= r->top || r->stranded);
 	check(r->fetching == 0 || r->moving);
 	check(!r->active || r->active_view == r->me.view);
 	if (r->active && r->me.view != 0 && RULE(ZYZZYVA_OLD_CERTIFICATE_WINS))
@@ -480,7 +340,11 @@ figures(const void *self, struct figures *list)
 	figures_add(list, "proposals", &r->requests.batches, true);
 	figures_add(list, "requests_proposed", &r->requests.batched, true);
 	figures_add(list, "fill_holes", &f->fill_holes, true);
+	figures_add(list, "covers", &f->covers, true);
+	figures_add(list, "doubts", &f->doubts, true);
 	figures_add(list, "witnesses", &f->witnesses, true);
+	figures_add(list, "betrayals", &f->betrayals, true);
+	figures_add(list, "forks", &f->forks, true);
 	figures_add(list, "poms", &f->poms, true);
 	figures_add(list, "hates", &f->hates, true);
 	figures_add(list, "view_changes", &f->view_changes, true);
@@ -517,11 +381,11 @@ const struct machine zyzzyva_replica = {
     .large_per_step = 1,
     .deliveries_per_step = ZYZZYVA_DELIVERIES_PER_STEP,
     .completions_per_step = 0,
-    .claims_per_message = claims_per_message,
-    .message_size_max = message_size_max,
+    .claims_per_message = ledger_claims_max,
+    .message_size_max = ledger_message_max,
     .proposal_head_size = proposal_head_size,
     .reply_head_size = sizeof(struct reply_head),
-    .size = size,
+    .size = ledger_size,
     .init = init,
     .screen = screen,
     .step = step,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state of a Zyzzyva replica and what its phases share. Each phase has a
- * file: order.c (batches, from proposed to accepted), blame.c (holes, witnesses,
- * proofs of misbehaviour), speculate.c (speculation, replies), statement.c (commit
- * certificates), stability.c, leave.c with decide.c, enter.c (the new
- * view's history), repair.c (repair), rejoin.c; what is known of requests and
- * clients is in bft/. One machine owns all of it; nothing is allocated after init.
+ * The state of a Zyzzyva replica. Each phase has a file (phases.h): ledger.c (the
+ * log), order.c (batches, from proposed to accepted), cover.c (the primary's
+ * signature of them, doubts), blame.c (holes, witnesses, proofs of misbehaviour),
+ * speculate.c (speculation, replies), statement.c (commit certificates),
+ * stability.c, hate.c (why a view is left), leave.c with decide.c, enter.c (the new
+ * view's history), repair.c, rejoin.c; what is known of requests and clients is in
+ * bft/. One machine owns all of it; nothing is allocated after init.
  *
  * The log has places for seq = stable .. stable + 3K. The present history, which
  * is that of view `active_view`, is stable32 and then slot.history32 up to `top`;
@@ -30,6 +31,7 @@ enum {
 	ZYZZYVA_BACKOFF_BATCHES = 8,	/* executed in a view before its timeout is halved */
 	ZYZZYVA_BACKOFF_MAX = 6,	/* doublings of the view's timeout */
 	ZYZZYVA_CHECKPOINTS_KEPT = 4,
+	ZYZZYVA_HOLE_TRIES = 2, /* FILL-HOLEs after which a certificate is asked for instead */
 	ZYZZYVA_ANSWERS_PER_STEP = 8, /* to clients who ASK */
 };
 
@@ -53,7 +55,7 @@ struct statement {
 struct slot {
 	uint64_t seq;
 	bool used;
-	bool ordered; /* `order` is the primary's ORDER-REQ of order.header.view */
+	bool ordered; /* `order` is the primary's ORDER-REQ of order.view */
 	bool vouched; /* its requests are authentic, as far as we or f others can tell */
 	bool refused; /* its predecessor is not ours */
 	bool stating; /* the own STATEMENT is on its way, for `askers`, too */
@@ -61,10 +63,9 @@ struct slot {
 	uint32_t fetches;
 	uint64_t fetched_ns;
 	uint64_t stating_ns;
-	uint64_t witness_ns;   /* when its ORDER-REQ was last shown to others */
-	uint8_t history32[32]; /* where seq <= top */
-	uint8_t chain32[32];   /* of the history that a view begins with (struct pending) */
-	struct order_copy order;
+	uint8_t history32[32];	     /* where seq <= top */
+	uint8_t chain32[32];	     /* of the history that a view begins with (struct pending) */
+	struct message_header order; /* its proof: ledger_proof() */
 	struct bank banks[ZYZZYVA_BANKS];
 };
 
@@ -92,7 +93,7 @@ struct peer {
 	uint32_t bodies; /* sent to it in this tick */
 	uint64_t hated;	 /* 1 + the last view whose primary it hated */
 	uint64_t hated_ns;
-	struct order_copy hate; /* the HATE of that view, as it signed it */
+	struct signed_copy hate; /* the HATE of that view, as it signed it */
 };
 
 /* A VIEW-CHANGE, whole, in memory of its own. */
@@ -103,7 +104,8 @@ struct change {
 
 /*
  * The history that a view begins with, on its way: walked down from its top,
- * body by body, until it meets ours at `at`.
+ * body by body, until it meets ours at `at`. Within a view: one that q replicas
+ * have, and we lack, or have otherwise.
  */
 struct pending {
 	bool present;
@@ -132,7 +134,11 @@ struct replica_figures {
 	uint64_t executed;
 	uint64_t committed;
 	uint64_t fill_holes;
+	uint64_t covers; /* STATEMENTs of the own history, as primary */
+	uint64_t doubts;
 	uint64_t witnesses;
+	uint64_t betrayals;
+	uint64_t forks; /* histories given up for another that is certified, in one view */
 	uint64_t poms;
 	uint64_t hates;
 	uint64_t view_changes; /* begun */
@@ -171,24 +177,29 @@ struct zyzzyva {
 	uint64_t delivered;
 	uint64_t executed;  /* reported by the executor, speculatively */
 	uint64_t certified; /* a commit certificate covers so much of this history */
-	uint64_t heard;	    /* the highest seq that the primary of this view signed */
+	uint64_t heard;	    /* the highest seq that the primary of this view ordered */
+	uint64_t covered;   /* the primary has signed this history so far, or q have */
 	uint64_t proposed;  /* by this replica as primary of this view */
 	uint64_t proposed_ns;
 	uint64_t nulls_until; /* somebody recovers: the log is to get so far */
 	uint64_t null_ns;
 
 	/* Timers. */
-	uint64_t progress_ns; /* when the lowest unaccepted seq became that */
-	uint64_t full_ns;     /* when q VIEW-CHANGEs for the view were in; 0: not yet */
-	uint64_t hole_ns;     /* when to ask for what is missing; TIME_NEVER: nothing is */
+	uint64_t progress_ns;  /* when the lowest unaccepted seq became that */
+	uint64_t full_ns;      /* when q VIEW-CHANGEs for the view were in; 0: not yet */
+	uint64_t uncovered_ns; /* since when there has been more */
+	uint64_t doubt;	       /* a client does not believe in this seq; settled: <= certified */
+	uint64_t doubt_ns;     /* when that began */
+	uint64_t hole_ns;      /* when to ask for what is missing; TIME_NEVER: nothing is */
 	uint32_t hole_tries;
 	uint64_t tick_at_ns; /* TIME_NEVER: all is quiet */
 	uint64_t tick;
 	uint32_t quiet; /* ticks without news */
 	bool stirred;	/* there was some */
 	bool hating;
-	struct order_copy pom[2]; /* why we left the view of their headers, if we did */
-	uint64_t hates_due;	  /* whose HATEs have to be passed on, mask */
+	bool betrayed; /* the primary of this view has told others something else than us */
+	struct signed_copy pom[2]; /* why we left the view of their headers, if we did */
+	uint64_t hates_due;	   /* whose HATEs have to be passed on, mask */
 	uint64_t tick_executed;
 	uint32_t backoff;
 	uint32_t view_batches;
@@ -234,7 +245,9 @@ struct zyzzyva {
 	struct peer peers[BFT_REPLICAS_MAX];
 	struct slot *slots;
 	struct statement *statements; /* slot * n + replica */
-	uint8_t *bodies;	      /* slots_count * ZYZZYVA_BANKS * body_size_max */
+	uint8_t *proofs;	      /* of `order`: slots_count * proof_size */
+	uint32_t proof_size;
+	uint8_t *bodies; /* slots_count * ZYZZYVA_BANKS * body_size_max */
 	uint32_t body_size_max;
 };
 
@@ -323,7 +336,14 @@ replica_hear(struct zyzzyva *r, uint64_t seq)
 static inline bool
 slot_is_ordered(const struct zyzzyva *r, const struct slot *s)
 {
-	return s != NULL && s->ordered && s->order.header.view == r->me.view;
+	return s != NULL && s->ordered && s->order.view == r->me.view;
+}
+
+/* The proof of the slot's ORDER-REQ, proof_size bytes. */
+static inline uint8_t *
+ledger_proof(const struct zyzzyva *r, const struct slot *s)
+{
+	return r->proofs + (size_t)(s - r->slots) * r->proof_size;
 }
 
 /* The body with this digest, or NULL. */
@@ -331,151 +351,10 @@ struct bank *ledger_bank(const struct slot *s, const uint8_t *digest32);
 uint8_t *ledger_bytes(const struct zyzzyva *r, const struct slot *s, const struct bank *bank);
 /* Keeps a copy. False: all places hold bodies that may still be needed. */
 bool ledger_store(struct zyzzyva *r, struct slot *s, const struct message *m);
-
-/* ---- order.c -------------------------------------------------------------- */
-
-enum verdict orders_screen(const struct zyzzyva *r, const struct message *m, struct claims *claims);
-void orders_on_message(struct zyzzyva *r, const struct event *event, struct outbox *out);
-/* Accepts what follows the history, as far as it is here. */
-void orders_advance(struct zyzzyva *r, struct outbox *out);
-/* When a batch can be proposed: 0 now, TIME_NEVER not as things stand. */
-uint64_t orders_deadline(const struct zyzzyva *r);
-void orders_propose(struct zyzzyva *r, struct outbox *out);
-/* After a view change: requests that no batch of the new view holds are proposed again. */
-void orders_requeue(struct zyzzyva *r);
-/* The slot's ORDER-REQ, passed on. */
-void orders_relay(const struct zyzzyva *r, const struct slot *s, uint64_t to, struct outbox *out);
-
-/* ---- blame.c -------------------------------------------------------------- */
-
-/* Something is missing at top + 1: asks the primary for it, later everybody. */
-void hole_note(struct zyzzyva *r);
-void hole_ask(struct zyzzyva *r, struct outbox *out);
-enum verdict hole_screen(const struct zyzzyva *r, const struct message *m, struct claims *claims);
-void hole_on_message(struct zyzzyva *r, const struct message *m);
-enum verdict witness_screen(
-    const struct zyzzyva *r, const struct message *m, struct claims *claims);
-void witness_on_message(struct zyzzyva *r, const struct message *m, struct outbox *out);
-/* Shows others the ORDER-REQ of a request that a client still asks for. */
-void witness_send(struct zyzzyva *r, uint64_t seq, struct outbox *out);
-enum verdict pom_screen(const struct zyzzyva *r, const struct message *m, struct claims *claims);
-void pom_on_message(struct zyzzyva *r, const struct message *m, struct outbox *out);
-/* Where that is why this replica left the view before: says so again. */
-void pom_repeat(const struct zyzzyva *r, struct outbox *out);
-/* Two of the primary's signatures of this view that contradict each other. */
-void pom_found(
-    struct zyzzyva *r, const struct order_copy *a, const struct order_copy *b, struct outbox *out);
-
-/* ---- speculate.c ------------------------------------------------------------ */
-
-void speculate_deliver(struct zyzzyva *r, struct outbox *out);
-bool speculate_ready(const struct zyzzyva *r);
-void speculate_on_executed(struct zyzzyva *r, const struct executed *e, struct outbox *out);
-void speculate_on_state(struct zyzzyva *r, const struct moved *moved, struct outbox *out);
-/* The history above `fork` is another now: what was executed of it is undone. */
-void speculate_undo(struct zyzzyva *r, uint64_t fork, struct outbox *out);
-void speculate_on_request(struct zyzzyva *r, const struct message *m, struct outbox *out);
-
-/* ---- statement.c ---------------------------------------------------------- */
-
-enum verdict statement_screen(
-    const struct zyzzyva *r, const struct message *m, struct claims *claims);
-void statement_on_message(struct zyzzyva *r, const struct message *m, struct outbox *out);
-enum verdict statement_screen_vouch(
-    const struct zyzzyva *r, const struct message *m, struct claims *claims);
-void statement_on_vouch(struct zyzzyva *r, const struct message *m, struct outbox *out);
-/* States that history32 is h of seq in me.view, to those in `to`: once signed, then repeated. */
-void statement_say(
-    struct zyzzyva *r, struct slot *s, const uint8_t *history32, uint64_t to, struct outbox *out);
-/* q STATEMENTs like this at the slot? Makes a certificate of them. */
-bool statement_gather(const struct zyzzyva *r, const struct slot *s, uint64_t view,
-    const uint8_t *history32, struct commit_certificate *c);
-/* A certificate of this view, on this history. */
-void statement_certified(struct zyzzyva *r, const struct commit_head *head,
-    const uint8_t *signatures64, struct outbox *out);
-enum verdict statement_screen_client(
-    const struct zyzzyva *r, const struct message *m, struct claims *claims);
-void statement_on_ask(struct zyzzyva *r, const struct message *m, struct outbox *out);
-void statement_on_commit(struct zyzzyva *r, const struct message *m, struct outbox *out);
-/* Clients whose STATEMENT has been signed meanwhile. */
-bool statement_asks_ready(const struct zyzzyva *r);
-void statement_answer(struct zyzzyva *r, struct outbox *out);
-
-/* ---- stability.c --------------------------------------------------------- */
-
-enum verdict stability_screen(
-    const struct zyzzyva *r, const struct message *m, struct claims *claims);
-void stability_on_message(struct zyzzyva *r, const struct message *m, struct outbox *out);
-enum verdict stability_screen_stable(
-    const struct zyzzyva *r, const struct message *m, struct claims *claims);
-void stability_on_stable(struct zyzzyva *r, const struct message *m, struct outbox *out);
-/* The executor has taken one. */
-void stability_taken(struct zyzzyva *r, uint64_t seq, const uint8_t *state32, struct outbox *out);
-/* Votes for what has been reached and is certified. */
-void stability_vote(struct zyzzyva *r, struct outbox *out);
-/* It is proven stable. */
-void stability_prove(struct zyzzyva *r, const struct stable_head *head,
-    const struct stable_signature *signatures, struct outbox *out);
-void stability_settle(struct zyzzyva *r, struct outbox *out);
-/* Fetches the state of the highest stable checkpoint, where the log alone leads nowhere. */
-void stability_catch_up(struct zyzzyva *r, struct outbox *out);
-/* The state that was asked for is here. */
-void stability_fetched(struct zyzzyva *r, struct outbox *out);
-/* The own votes that a replica with this stable checkpoint lacks, and its STATEMENTs. */
-void stability_answer(struct zyzzyva *r, uint64_t stable, uint64_t to, struct outbox *out);
-
-/* ---- leave.c, enter.c ----------------------------------------------- */
-
-uint32_t leave_size_max(const struct protocol_config *config);
-uint32_t leave_new_view_size_max(const struct protocol_config *config);
-enum verdict leave_screen(const struct zyzzyva *r, const struct message *m, struct claims *claims);
-enum verdict leave_screen_new_view(
-    const struct zyzzyva *r, const struct message *m, struct claims *claims);
-enum verdict leave_screen_hate(
-    const struct zyzzyva *r, const struct message *m, struct claims *claims);
-void leave_on_message(struct zyzzyva *r, const struct message *m, struct outbox *out);
-void leave_on_new_view(struct zyzzyva *r, const struct message *m, struct outbox *out);
-void leave_on_hate(struct zyzzyva *r, const struct message *m, struct outbox *out);
-/* Leaves the view for a higher one. */
-void leave_begin(struct zyzzyva *r, uint64_t view, const char *cause, struct outbox *out);
-void leave_send(struct zyzzyva *r, struct outbox *out);
-void leave_new_view(struct zyzzyva *r, struct outbox *out);
-uint64_t leave_deadline(const struct zyzzyva *r);
-void leave_on_timer(struct zyzzyva *r, struct outbox *out);
-void leave_tick(struct zyzzyva *r, struct outbox *out);
-/* Passes on why this replica left a view: else it would be alone in the next. */
-void leave_explain(struct zyzzyva *r, struct outbox *out);
-uint64_t leave_held(const struct zyzzyva *r); /* VIEW-CHANGEs for me.view, mask */
-
-/* A view begins with (top, top32): as a NEW-VIEW has it, or as `proof` says (else NULL). */
-void enter_begin(struct zyzzyva *r, const struct pending *p, struct outbox *out);
-/* Goes on with the pending history: bodies, our STATEMENT, the view. */
-void enter_walk(struct zyzzyva *r, struct outbox *out);
-/* A commit certificate that was proven, of whatever view. */
-void enter_certificate(struct zyzzyva *r, const struct commit_head *head,
-    const uint8_t *signatures64, struct outbox *out);
-enum verdict enter_screen_certificate(
-    const struct zyzzyva *r, const struct message *m, struct claims *claims);
-/* The own history has changed: the pending one is walked anew. */
-void enter_again(struct zyzzyva *r);
-/* Asks somebody for the body that the pending history needs next. */
-void enter_fetch(struct zyzzyva *r, struct outbox *out);
-
-/* ---- repair.c, rejoin.c -------------------------------------------------- */
-
-enum verdict repair_screen(const struct zyzzyva *r, const struct message *m, struct claims *claims);
-enum verdict repair_screen_fetch(
-    const struct zyzzyva *r, const struct message *m, struct claims *claims);
-enum verdict repair_screen_body(
-    const struct zyzzyva *r, const struct message *m, struct claims *claims);
-void repair_on_message(struct zyzzyva *r, const struct message *m);
-void repair_on_fetch(struct zyzzyva *r, const struct message *m, struct outbox *out);
-void repair_on_body(struct zyzzyva *r, const struct message *m, struct outbox *out);
-void repair_send(struct zyzzyva *r, uint64_t to, uint64_t echo, struct outbox *out);
-void repair_tick(struct zyzzyva *r, struct outbox *out);
-void repair_answer(struct zyzzyva *r, struct outbox *out);
-
-void rejoin_on_status(struct zyzzyva *r, uint16_t peer, const struct status_body *b);
-void rejoin_check(struct zyzzyva *r, struct outbox *out);
+size_t ledger_size(const struct protocol_config *config);
+uint32_t ledger_message_max(const struct protocol_config *config);
+uint32_t ledger_claims_max(const struct protocol_config *config);
+/* Divides the machine's memory; me.config is set. */
+void ledger_init(struct zyzzyva *r);
 
 #endif

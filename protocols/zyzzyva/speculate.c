@@ -3,7 +3,7 @@
  * Speculative execution (SOSP'07, section 3.1: "it [...] speculatively executes
  * the request"), its undoing, and replies. See replica.h. One core.
  */
-#include "protocols/zyzzyva/replica.h"
+#include "protocols/zyzzyva/phases.h"
 
 /* ---- delivery ---------------------------------------------------------------- */
 
@@ -117,7 +117,7 @@ speculate_on_executed(struct zyzzyva *r, const struct executed *e, struct outbox
  * "If a replica receives a request that it has executed [...] it sends the cached
  * response; else it sends CONFIRM-REQ to the primary" (3.1, step 4c), which is the
  * request itself, relayed. A client that asks again has not heard from enough:
- * others compare what they were told.
+ * replicas compare what they were told (cover.c).
  */
 void
 speculate_on_request(struct zyzzyva *r, const struct message *m, struct outbox *out)
@@ -125,7 +125,7 @@ speculate_on_request(struct zyzzyva *r, const struct message *m, struct outbox *
 	const struct message_header *h = m->header;
 	const struct told *t = &r->told[h->sender];
 	if (t->timestamp == h->seq && t->seq > r->stable)
-		witness_send(r, t->seq, out);
+		doubt_begin(r, t->seq, out);
 	requests_take(&r->requests, m, replica_orderer(r), out);
 	r->stirred = true;
 }

@@ -7,7 +7,7 @@
  * it, one of whom is in every later view change's set. Votes are signed, so q of
  * them convince anybody. See replica.h. One core.
  */
-#include "protocols/zyzzyva/replica.h"
+#include "protocols/zyzzyva/phases.h"
 
 static struct checkpoint_vote *
 place_of(const struct zyzzyva *r, const struct checkpoint_vote *list, uint64_t seq)
@@ -191,6 +191,7 @@ stable_advance(struct zyzzyva *r, const struct stable_certificate *c, struct out
 		r->certified = r->stable;
 	if (r->top < r->stable)
 		r->top = r->stable;
+	cover_advance(r, r->stable);
 	r->figures.checkpoints++;
 	r->stirred = true;
 	struct delivery *d = outbox_deliver(out);
@@ -286,6 +287,7 @@ stability_fetched(struct zyzzyva *r, struct outbox *out)
 		if (r->top > seq && r->top >= r->entry)
 			r->entry = r->top + 1;
 		r->top = seq;
+		r->covered = seq;
 	}
 	speculate_undo(r, seq, out);
 	r->executed = seq;

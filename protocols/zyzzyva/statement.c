@@ -5,7 +5,7 @@
  * Nothing is signed on the fast path: a STATEMENT is made when somebody wants it,
  * once a slot and view. See replica.h. One core.
  */
-#include "protocols/zyzzyva/replica.h"
+#include "protocols/zyzzyva/phases.h"
 
 /* ---- saying it ------------------------------------------------------------------ */
 
@@ -57,13 +57,21 @@ statement_screen_vouch(const struct zyzzyva *r, const struct message *m, struct 
 	return VERDICT_STEP;
 }
 
-/* Another replica cannot judge the requests of this batch: those who can say that they have it. */
+/*
+ * Another replica cannot judge the requests of this batch, or cannot get it, or doubts
+ * it: those who have it say so, once for all that a certificate covers.
+ */
 void
 statement_on_vouch(struct zyzzyva *r, const struct message *m, struct outbox *out)
 {
 	const struct message_header *h = m->header;
-	if (h->view != r->me.view || !replica_speaks(r) || h->seq < r->entry || h->seq > r->top ||
-	    h->seq <= r->stable)
+	if (h->view != r->me.view || !replica_speaks(r) || h->seq > r->top || h->seq <= r->stable)
+		return;
+	if (h->seq <= r->certified && r->held.head.seq >= h->seq) {
+		repair_send_certificate(r, replica_bit(h->sender), out);
+		return;
+	}
+	if (h->seq < r->entry)
 		return;
 	struct slot *s = ledger_slot(r, h->seq);
 	statement_say(r, s, s->history32, replica_bit(h->sender), out);
@@ -89,7 +97,8 @@ statement_screen(const struct zyzzyva *r, const struct message *m, struct claims
 							    digest_equal(t->history32, h->digest))))
 			return VERDICT_DROP;
 	}
-	if (!m->own && r->active && h->view == r->me.view && h->seq < r->certified)
+	if (!m->own && r->active && h->view == r->me.view &&
+	    (h->seq < r->certified || (h->seq == r->certified && history_is(r, h->seq, h->digest))))
 		return VERDICT_DROP;
 	if (!m->own)
 		claims_add_message(claims, m, h->sender, r->me.config.self);
@@ -98,19 +107,14 @@ statement_screen(const struct zyzzyva *r, const struct message *m, struct claims
 
 /* A replica's first word of (view, seq) sticks; one of a higher view replaces it. */
 static bool
-statement_record(struct zyzzyva *r, struct statement *t, const struct message *m)
+statement_record(struct statement *t, const struct message_header *h, const uint8_t *signature64)
 {
-	const struct message_header *h = m->header;
-	if (t->present && t->view > h->view)
+	if (t->present && t->view >= h->view)
 		return false;
-	if (t->present && t->view == h->view) {
-		r->figures.conflicts += !digest_equal(t->history32, h->digest);
-		return false;
-	}
 	t->present = true;
 	t->view = h->view;
 	memcpy(t->history32, h->digest, 32);
-	memcpy(t->signature64, m->proof, SIGNATURE_SIZE);
+	memcpy(t->signature64, signature64, SIGNATURE_SIZE);
 	return true;
 }
 
@@ -153,6 +157,7 @@ statement_certified(struct zyzzyva *r, const struct commit_head *head, const uin
 	}
 	if (head->seq > r->certified)
 		r->certified = head->seq;
+	cover_advance(r, r->certified);
 	r->stirred = true;
 	stability_vote(r, out);
 }
@@ -160,13 +165,30 @@ statement_certified(struct zyzzyva *r, const struct commit_head *head, const uin
 void
 statement_on_message(struct zyzzyva *r, const struct message *m, struct outbox *out)
 {
-	const struct message_header *h = m->header;
+	statement_take(r, m->header, m->proof, out);
+}
+
+void
+statement_take(struct zyzzyva *r, const struct message_header *h, const uint8_t *signature64,
+    struct outbox *out)
+{
 	struct commit_certificate c;
+	struct signed_copy copy = {.header = *h};
 	if (h->view < r->me.view || !ledger_holds(r, h->seq))
 		return;
 	struct slot *s = ledger_slot(r, h->seq);
+	const struct statement *before = ledger_statement(r, s, h->sender);
+	bool primary = h->view == r->me.view && h->sender == replica_primary(r, h->view);
+	bool other = before->present && before->view == h->view &&
+		     !digest_equal(before->history32, h->digest);
 	s->stating &= h->sender != r->me.config.self;
-	if (!statement_record(r, ledger_statement(r, s, h->sender), m))
+	r->figures.conflicts += other && !primary;
+	bool first = statement_record(ledger_statement(r, s, h->sender), h, signature64);
+	/* The primary's is its signature of all that it has ordered so far. */
+	memcpy(copy.signature64, signature64, SIGNATURE_SIZE);
+	if (primary && (first || other))
+		cover_seen(r, &copy, out);
+	if (!first)
 		return;
 	r->stirred = true;
 	if (statement_gather(r, s, h->view, h->digest, &c))

@@ -6,7 +6,7 @@
  *
  *     client    primary    replicas
  *        REQUEST ->
- *            ORDER-REQ ->                 signed: h of seq - 1 and the batch; executed at once
+ *            ORDER-REQ ->                 h of seq - 1 and the batch; executed at once
  *        <----- REPLY (SPEC-RESPONSE)     (view, seq, h, result): all n the same -> done
  *
  *     where q say the same, and the others nothing:
@@ -15,8 +15,10 @@
  *        COMMIT ------------>             q STATEMENTs: a commit certificate (CC)
  *        <------- LOCAL-COMMIT            q of them -> done
  *
+ *     soon after:       STATEMENT ->      the primary's signature, of all up to its seq
  *     a gap:            FILL-HOLE ->      answered with ORDER-REQs, passed on
- *     on a resend:      <- WITNESS ->     an ORDER-REQ's header and signature
+ *     on a resend:      <-  VOUCH  ->     for a CC of what the client asks about
+ *                       <- WITNESS ->     what the primary signed of it
  *     two that differ:  <-   POM   ->     proof of misbehaviour: a new view at once
  *     every K:          <- STATEMENT ->   a CC at each replica, which then votes:
  *                       <- CHECKPOINT ->  signed: state and history; stable at q
@@ -29,7 +31,8 @@
  *                       <- FETCH, BODY -> an ORDER-REQ's body by its digest
  *
  * History by construction: the body of ORDER-REQ(v, s) is h of s - 1 and then the
- * batch, so its digest is h of s = H(h of s - 1, batch). All structures are
+ * batch, so its digest is h of s = H(h of s - 1, batch). It has the proof that
+ * replicas' messages have: MACs, unless --auth says otherwise. All structures are
  * little-endian and multiples of 8 bytes, without padding.
  */
 #ifndef OSKR_PROTOCOLS_ZYZZYVA_H
@@ -38,16 +41,16 @@
 #include "protocols/bft/bft.h"
 
 enum zyzzyva_type {
-	ZYZZYVA_ORDER_REQ = BFT_TYPES_END, /* body: h of seq - 1, batch. Signed */
+	ZYZZYVA_ORDER_REQ = BFT_TYPES_END, /* body: h of seq - 1, batch */
 	ZYZZYVA_STATEMENT,		   /* no body; digest: h of seq, in this view. Signed */
 	ZYZZYVA_ASK,	      /* client -> replicas; seq: its timestamp; body: ask_body */
 	ZYZZYVA_STATED,	      /* replica -> client; seq: its timestamp; body: stated_body */
 	ZYZZYVA_COMMIT,	      /* client -> replicas; seq: its timestamp; body: a certificate */
 	ZYZZYVA_LOCAL_COMMIT, /* replica -> client; no body; digest: h. seq: its timestamp */
 	ZYZZYVA_FILL_HOLE,    /* no body: ORDER-REQs of this view from seq on are missing */
-	ZYZZYVA_VOUCH,	      /* no body: the STATEMENT of (view, seq) is wanted */
-	ZYZZYVA_WITNESS,      /* body: order_copy */
-	ZYZZYVA_POM,	      /* body: two of order_copy that contradict each other */
+	ZYZZYVA_VOUCH,	      /* no body: the STATEMENT of (view, seq) is wanted, or a CC of it */
+	ZYZZYVA_WITNESS,      /* body: signed_copy, of the primary's */
+	ZYZZYVA_POM,	      /* body: two of signed_copy that contradict each other */
 	ZYZZYVA_HATE,	      /* no body: the primary of this view is hated */
 	ZYZZYVA_VIEW_CHANGE,  /* see decide.h. Signed */
 	ZYZZYVA_NEW_VIEW,     /* body: new_view_head, then a digest a member. Signed */
@@ -83,12 +86,15 @@ struct stated_body {
 };
 static_assert(sizeof(struct stated_body) == 104, "no padding");
 
-/* An ORDER-REQ without its body: its header and the primary's signature of it. */
-struct order_copy {
+/*
+ * A signed message without its body. The primary's word for h of (view, seq) is a
+ * STATEMENT, or an ORDER-REQ where replicas sign all that they say: its digest is h.
+ */
+struct signed_copy {
 	struct message_header header;
 	uint8_t signature64[SIGNATURE_SIZE];
 };
-static_assert(sizeof(struct order_copy) == 128, "no padding");
+static_assert(sizeof(struct signed_copy) == 128, "no padding");
 
 struct new_view_head {
 	uint64_t members; /* whose VIEW-CHANGEs it stands on, mask */

@@ -64,6 +64,9 @@ enum fault_kind {
 	FAULT_KINDS_COUNT,
 };
 
+/* The amount of a FAULT_PARTIAL_VECTOR that is always there, and leaves signatures alone. */
+enum { FAULT_VECTORS_ONLY = 1001 };
+
 struct fault {
 	enum fault_kind kind;
 	uint64_t start_ns;

@@ -158,7 +158,8 @@ vector_break(struct sim *sim, struct packet *p, const struct fault *f, uint64_t 
 {
 	const struct message_header *header = (const void *)p->data;
 	uint8_t *proof = p->data + p->size - proof_size(header->proof, sim->replicas_count);
-	if (header->proof == PROOF_NONE)
+	if (header->proof == PROOF_NONE ||
+	    (f->amount == FAULT_VECTORS_ONLY && header->proof != PROOF_VECTOR))
 		return;
 	if (header->proof != PROOF_VECTOR || f->kind == FAULT_BAD_PROOF) {
 		proof[word % (uint64_t)(p->data + p->size - proof)] ^= 1;

@@ -545,6 +545,23 @@ rotation_ns(const struct sim *sim)
 	return rounds * (chain_ns + gone * 4 * sim->plan.protocol.view_timeout_ns);
 }
 
+/* The faults are over, and all replicas are somewhere, and at the same place. */
+static void
+core_settle(struct sim *sim)
+{
+	uint64_t quiet_ns = QUIET_MS * (uint64_t)MS + QUIET_RETRIES * sim->options.retry_ns;
+	uint64_t horizon_ns = sim->around.horizon_ns;
+	uint64_t end_ns = (sim->now_ns > horizon_ns ? sim->now_ns : horizon_ns) + quiet_ns;
+	while (sim->now_ns < horizon_ns || !core_equal(sim)) {
+		if (sim->now_ns < horizon_ns) {
+			if (!sim_event(sim, horizon_ns))
+				sim->now_ns = horizon_ns;
+		} else if (!sim_event(sim, end_ns)) {
+			stuck_fail(sim);
+		}
+	}
+}
+
 /* perf/regress.sh counts its instructions: not those of making nodes ready. */
 __attribute__((noinline)) static void
 sim_loop(struct sim *sim)
@@ -556,18 +573,10 @@ sim_loop(struct sim *sim)
 	}
 	if (sim->now_ns > sim->around.horizon_ns)
 		sim->report->settled_ns = sim->now_ns - sim->around.horizon_ns;
-	uint64_t quiet_ns = QUIET_MS * (uint64_t)MS + QUIET_RETRIES * sim->options.retry_ns;
-	end_ns = sim->now_ns > sim->around.horizon_ns ? sim->now_ns : sim->around.horizon_ns;
-	end_ns += quiet_ns;
-	while (sim->now_ns < sim->around.horizon_ns || !core_equal(sim)) {
-		if (sim->now_ns < sim->around.horizon_ns) {
-			if (!sim_event(sim, sim->around.horizon_ns))
-				sim->now_ns = sim->around.horizon_ns;
-		} else if (!sim_event(sim, end_ns)) {
-			stuck_fail(sim);
-		}
-	}
+	core_settle(sim);
 	memory_check(sim);
+	/* What was awaited for its memory may have moved somebody on. */
+	core_settle(sim);
 	states_compare(sim);
 	oracle_judge(&sim->oracle);
 	if (sim->config->script != NULL)

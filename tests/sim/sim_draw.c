@@ -192,7 +192,7 @@ settings_set(struct sim *sim, const struct sim_settings *settings)
 	if (!options_given(o, OPTION_VIEW_TIMEOUT) && settings->view_timeout_ns > 0)
 		o->view_timeout_ns = settings->view_timeout_ns;
 	const struct sim_knowledge *known = sim->config->protocol.known;
-	if (known->tentative && !options_given(o, OPTION_TENTATIVE))
+	if (known->tentative && !options_given(o, OPTION_TENTATIVE) && o->instances == 1)
 		o->tentative = settings->tentative;
 	if (known->reads && !options_given(o, OPTION_READ_ONLY))
 		o->reads = settings->reads;

@@ -118,8 +118,9 @@ sim_crypto(const struct sim *sim, uint16_t identity)
 }
 
 /*
- * A shard's prover: sim_crypto_ops(), with an ear at large messages, which leave as segments,
- * and are whole only when they have just been sealed.
+ * A shard's prover: sim_crypto_ops(), with an ear for the oracle. Messages that have just been
+ * sealed are in the order in which the replica decided on them; after that large ones, which are
+ * whole only here, leave as segments, and behind small ones that were decided on later.
  */
 static void
 seal(struct crypto *crypto, struct send *sends, uint32_t count)
@@ -127,12 +128,11 @@ seal(struct crypto *crypto, struct send *sends, uint32_t count)
 	struct sim_node *node = running;
 	check(node != NULL && node->crypto == crypto);
 	sim_crypto_ops(node->sim)->seal(crypto, sends, count);
+	bool lies = (node->sim->liars >> node->index & 1) != 0;
 	for (uint32_t i = 0; i < count; i++) {
-		if (sends[i].large == 0)
-			continue;
-		if ((node->sim->liars >> node->index & 1) != 0)
+		if (lies && sends[i].large != 0)
 			lie_send_large(node, &sends[i]);
-		else if (node->replica != NULL)
+		else if (node->correct && node->replica != NULL)
 			oracle_sent(&node->sim->oracle, node->identity, sends[i].header);
 	}
 }
@@ -232,8 +232,6 @@ transmit(void *self, struct send *sends, uint32_t count)
 			check(s->to >> node->sim->replicas_count == 0);
 			check(s->header->size <= s->capacity);
 			node->sends++;
-			if (node->correct && node->replica != NULL)
-				oracle_sent(&node->sim->oracle, node->identity, s->header);
 			if ((node->sim->liars >> node->index & 1) == 0 || !lie_send(node, s))
 				send_plain(node, s);
 		}

@@ -134,6 +134,12 @@ machine_rss_size(void)
 }
 
 uint64_t
+machine_data_size(void)
+{
+	return number_find("/proc/self/status", "VmData") * KIB;
+}
+
+uint64_t
 machine_hugetlb_size(void)
 {
 	return number_find("/proc/self/status", "HugetlbPages") * KIB;

@@ -34,6 +34,9 @@ uint64_t machine_cpu_ns(void);
 /* Resident memory of the process in bytes (hugetlb pages are not in it); 0 if unknown. */
 uint64_t machine_rss_size(void);
 
+/* Bytes of private memory that the process has asked for, touched or not; 0 if unknown. */
+uint64_t machine_data_size(void);
+
 /* Bytes of hugetlb pages that the process has mapped; 0 if none or unknown. */
 uint64_t machine_hugetlb_size(void);
 

@@ -276,6 +276,12 @@ replier_bit(const struct client *c, uint32_t index)
 		   c->ops.list[index].timestamp, c->ops.config.replicas_count);
 }
 
+static bool
+signs_now(const struct slot *slot)
+{
+	return slot->must_sign && (slot->retries == 0 || slot->retries % 2 == 1);
+}
+
 static void
 ask(const struct client *c, uint32_t index, bool all, struct outbox *out)
 {
@@ -288,7 +294,7 @@ ask(const struct client *c, uint32_t index, bool all, struct outbox *out)
 	    .to = widely ? c->everybody : 1ull << leader,
 	    .flags = all ? BFT_WHOLE : 0,
 	    .type = slot->reading ? BFT_READ : MESSAGE_REQUEST,
-	    .proof = slot->must_sign ? PROOF_SIGNATURE : c->ops.config.request_proof,
+	    .proof = signs_now(slot) ? PROOF_SIGNATURE : c->ops.config.request_proof,
 	};
 	client_slots_send(&c->ops, index, &ask, out);
 }
@@ -309,10 +315,16 @@ ask_first(const struct client *c, uint32_t index, struct outbox *out)
  * "If the client does not receive replies soon enough, it broadcasts the request
  * to all replicas." (OSDI'99, 4.1) "[It] retransmits the request as usual,
  * requesting all replicas to send the result." (5.1)
+ *
+ * A replica that lost its memory does not look at signatures of a client of whom it
+ * knows no complaint, and may be one of those whose replies are needed. So every
+ * second retry of what is signed has a vector: that replica answers, or complains.
  */
 static void
 ask_again(struct client *c, uint32_t index, uint64_t now_ns, struct outbox *out)
 {
+	struct slot *slot = &c->slots[index];
+	slot->retries++;
 	client_slots_again(&c->ops, index, now_ns);
 	if (c->ops.doublings >= c->asking.wary_doublings)
 		c->wary_left = c->asking.wary;
@@ -364,6 +376,7 @@ sign_from_now(struct client *c, struct slot *slot)
 	check(!slot->must_sign);
 	slot->must_sign = true;
 	slot->on_trial = false;
+	slot->retries = 0;
 	slot->signers = 0;
 	slot->signed_left = (uint16_t)(SIGNED_LEAST << slot->signed_doublings);
 	if (slot->signed_doublings < SIGNED_DOUBLINGS_MAX)
@@ -376,6 +389,7 @@ on_submit(struct client *c, const struct event *event, struct outbox *out)
 {
 	uint32_t index = client_slots_submit(&c->ops, &event->submit, event->now_ns);
 	check(c->slots[index].votes.voted == 0);
+	c->slots[index].retries = 0;
 	c->slots[index].reading = c->ops.config.reads && event->submit.read_only;
 	proof_choose(c, &c->slots[index]);
 	if (c->wary_left > 0 || c->slots[index].on_trial) {

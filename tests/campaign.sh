@@ -31,8 +31,9 @@ usage()
 	  --presets "A B"  kinds of faults ($presets)
 	  --first K        from seed K on (1)
 	  --folder PATH    where logs and failures are kept (campaign)
-	  --slice          a few minutes of it, for tests/run.sh: some seeds of each, and of
-	                   each protocol with all faults as many as --seeds says (1000)
+	  --slice          a few minutes of it, for tests/run.sh: some seeds of each; then, with all
+	                   faults, as many as --seeds says (1000) of pbft and hotstuff, and a
+	                   quarter of the others
 	  --each N         how many seeds of each a slice begins with ($slice_chunk)
 	  -h, --help       this text
 
@@ -68,7 +69,7 @@ if $slice; then
 fi
 mkdir -p "$folder"
 rm -f "$folder"/*.log
-modes=${modes:-$("$program" --modes)}
+modes=$(tr ' ' '\n' <<<"${modes:-$("$program" --modes)}")
 export DEADLINE=$((EPOCHSECONDS + minutes * 60))
 
 # One chunk of seeds of one mode through one kind of fault; its log tells the rest. None begins
@@ -101,13 +102,15 @@ rounds()
 # A chunk of everything; then more seeds of the protocols, but not of the simulator's own.
 slice_rounds()
 {
-	local chunk_all=$chunk
-	rounds $((first + chunk_all - 1))
-	modes=${modes/quorum/}
-	presets=all
-	first=$((first + chunk_all))
+	local all=$modes last=${seeds:-1000}
+	rounds $((first + chunk - 1))
+	first=$((first + chunk))
 	chunk=50
-	rounds "${seeds:-1000}"
+	presets=all
+	modes=$(grep -vxE 'quorum|pbft|hotstuff' <<<"$all" || true)
+	rounds $((last / 4))
+	modes=$(grep -xE 'pbft|hotstuff' <<<"$all" || true)
+	rounds "$last"
 }
 
 if $slice; then

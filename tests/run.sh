@@ -59,6 +59,15 @@ step()
 	return $status
 }
 
+# The scripts' tests wait more than they work, so they run beside the checks of style.
+scripts_end()
+{
+	local status=0
+	wait "$scripts_pid" || status=$?
+	cat "$scripts_log"
+	return $status
+}
+
 # Configures a build folder where it is not yet, and builds all of it, or the targets named.
 build()
 {
@@ -167,7 +176,8 @@ say "set-up"
 deploy/setup.sh </dev/null
 
 counts=$(mktemp)
-trap 'rm -f "$counts"' EXIT
+scripts_log=$(mktemp)
+trap 'rm -f "$counts" "$scripts_log"' EXIT
 trap 'echo "run: interrupted" >&2; exit 130' INT TERM
 # The sanitizers' shadow memory of clang 14 can collide with addresses that newer
 # kernels draw at random; where the kernel lets us, they are not drawn.
@@ -177,8 +187,10 @@ suite_options=()
 targets=()
 short=()
 $long || short=(--no-suite long)
+tests/scripts.sh </dev/null >"$scripts_log" 2>&1 &
+scripts_pid=$!
 step "style" tests/tidy.sh || true
-step "scripts" tests/scripts.sh || true
+step "scripts" scripts_end || true
 build_and_run "gcc, release" build-gcc gcc --buildtype=release
 if ! $quick; then
 	# Whole programs run as gcc builds them, and as clang does with its sanitizers.

@@ -17,6 +17,7 @@
 enum {
 	/* How long a quorum waits for the result itself, as a part of retry_ns. */
 	PATIENCE_PART = 4,
+	VECTOR_RETRIES = 4,	  /* one in so many retries of what is signed has a vector */
 	SIGNED_LEAST = 64,	  /* REQUESTs that are signed before a vector is tried again */
 	SIGNED_DOUBLINGS_MAX = 9, /* of that number */
 };
@@ -279,7 +280,7 @@ replier_bit(const struct client *c, uint32_t index)
 static bool
 signs_now(const struct slot *slot)
 {
-	return slot->must_sign && (slot->retries == 0 || slot->retries % 2 == 1);
+	return slot->must_sign && slot->retries % VECTOR_RETRIES != VECTOR_RETRIES - 1;
 }
 
 static void
@@ -318,7 +319,7 @@ ask_first(const struct client *c, uint32_t index, struct outbox *out)
  *
  * A replica that lost its memory does not look at signatures of a client of whom it
  * knows no complaint, and may be one of those whose replies are needed. So every
- * second retry of what is signed has a vector: that replica answers, or complains.
+ * fourth retry of what is signed has a vector: that replica answers, or complains.
  */
 static void
 ask_again(struct client *c, uint32_t index, uint64_t now_ns, struct outbox *out)

@@ -23,7 +23,7 @@ struct slot {
 	bool must_sign;		  /* f + 1 replicas want signatures: for a while */
 	bool hurried;		  /* a quorum waits for the result itself */
 	bool on_trial;		  /* the REQUEST goes out with a vector again, for the first time */
-	uint8_t retries;	  /* of what is signed; every second one goes with a vector */
+	uint8_t retries;	  /* of what is signed: see VECTOR_RETRIES */
 	uint8_t signed_doublings; /* of the REQUESTs that are signed before that is tried */
 	uint16_t signed_left;
 	uint8_t body_digest32[32];

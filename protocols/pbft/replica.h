@@ -213,6 +213,7 @@ struct pbft {
 	struct change now[BFT_REPLICAS_MAX];  /* for `view` */
 	struct change next[BFT_REPLICAS_MAX]; /* for a view above it: see next_place() */
 	uint64_t asked[BFT_REPLICAS_MAX];     /* the highest view that each has ever asked for */
+	uint64_t asked_max;		      /* of the others' */
 	struct decision decision;	      /* scratch */
 	struct decision check_decision;
 	uint32_t changes_size;

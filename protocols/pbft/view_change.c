@@ -70,8 +70,9 @@ view_change_waits(const struct pbft *r)
  * "A backup is waiting for a request if it received a valid request and has not
  * executed it" (OSDI'99, 4.4). The timer is for the oldest one, so that one
  * client cannot be left out for ever while others are served, and for the
- * lowest sequence number that something is known of. A primary stays until f + 1
- * backups leave: alone, it would stop the view for all others.
+ * lowest sequence number that something is known of. A primary stays while all
+ * others do: alone, it would stop the view for them. But not when one has left,
+ * which may lack just what the primary lacks, for f + 1 must ask before all go.
  */
 static uint64_t
 patience_ends(const struct pbft *r)
@@ -81,7 +82,7 @@ patience_ends(const struct pbft *r)
 		return TIME_NEVER;
 	if (!r->active)
 		return r->full_ns == 0 ? TIME_NEVER : r->full_ns + timeout_ns(r);
-	if (replica_leads(r))
+	if (replica_leads(r) && r->asked_max <= r->me.view)
 		return TIME_NEVER;
 	if (r->requests.pool.count > 0)
 		at_ns = r->requests.head_ns + timeout_ns(r);
@@ -414,6 +415,8 @@ view_change_on_message(struct pbft *r, const struct message *m, struct outbox *o
 	bool news = h->view > r->asked[h->sender];
 	if (news)
 		r->asked[h->sender] = h->view;
+	if (h->view > r->asked_max && h->sender != r->me.config.self)
+		r->asked_max = h->view;
 	if (place == NULL && !news)
 		return;
 	if (place != NULL)

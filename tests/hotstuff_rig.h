@@ -126,4 +126,16 @@ third_is_near(struct sim *sim)
 	       sim->oracle.head;
 }
 
+/* A proposal that carries a timeout certificate. */
+static inline bool
+upon_timeouts(struct sim *sim, const struct message_header *header, uint16_t to)
+{
+	struct message m;
+	struct hotstuff_parts parts;
+	(void)to;
+	return message_parse(&sim->oracle.scope, (const void *)header, header->size, &m) ==
+		   PARSE_OK &&
+	       hotstuff_parts(&m, &parts) && parts.tc_at != 0;
+}
+
 #endif

@@ -101,17 +101,6 @@ first_of_four(struct sim *sim, const struct message_header *header, uint16_t to)
 	return header->view % 4 == 0;
 }
 
-static bool
-upon_timeouts(struct sim *sim, const struct message_header *header, uint16_t to)
-{
-	struct message m;
-	struct hotstuff_parts parts;
-	(void)to;
-	return message_parse(&sim->oracle.scope, (const void *)header, header->size, &m) ==
-		   PARSE_OK &&
-	       hotstuff_parts(&m, &parts) && parts.tc_at != 0;
-}
-
 /* ---- Scenarios ------------------------------------------------------------------------------- */
 
 /*

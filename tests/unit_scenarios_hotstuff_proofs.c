@@ -8,17 +8,6 @@
 
 /* ---- Certificates that are known, in other bytes ---------------------------------- */
 
-static bool
-has_timeouts(struct sim *sim, const struct message_header *header, uint16_t to)
-{
-	struct message m;
-	struct hotstuff_parts parts;
-	(void)to;
-	return message_parse(&sim->oracle.scope, (const void *)header, header->size, &m) ==
-		   PARSE_OK &&
-	       hotstuff_parts(&m, &parts) && parts.tc_at != 0;
-}
-
 /* In turn the signature in the QC and the one in the TC that come first. */
 static void
 signature_spoilt(struct scenario_letter *l)
@@ -53,7 +42,7 @@ static const struct scenario spoilt_scenario = {
 	    {.type = HOTSTUFF_PROPOSAL,
 		.from = R(0),
 		.to = REPLICAS,
-		.like = has_timeouts,
+		.like = upon_timeouts,
 		.act = SCENARIO_MUTATE,
 		.mutate = signature_spoilt},
 	},

@@ -8,16 +8,22 @@
 
 /* ---- Certificates that are known, in other bytes ---------------------------------- */
 
-/* In turn the signature in the QC and the one in the TC that come first. */
 static void
-signature_spoilt(struct scenario_letter *l)
+qc_spoilt(struct scenario_letter *l)
+{
+	struct hotstuff_parts parts;
+	if (letter_parts(l, &parts))
+		l->letter->body[parts.qc.signatures_at] ^= 1;
+}
+
+static void
+tc_spoilt(struct scenario_letter *l)
 {
 	struct hotstuff_parts parts;
 	if (!letter_parts(l, &parts))
 		return;
 	uint32_t entry_at = parts.tc_at + (uint32_t)sizeof(struct tc_head);
-	uint32_t in_tc = entry_at + (uint32_t)offsetof(struct tc_entry, signature64);
-	l->letter->body[l->number / 3 % 2 == 0 ? parts.qc.signatures_at : in_tc] ^= 1;
+	l->letter->body[entry_at + offsetof(struct tc_entry, signature64)] ^= 1;
 }
 
 static const char *
@@ -31,21 +37,28 @@ spoilt_blocks_refused(struct sim *sim)
 }
 
 /* All know what the certificates say: from each other's TIMEOUTs, or by counting them. */
-static const struct scenario spoilt_scenario = {
-    .id = "H16",
-    .story = "a liar's block has certificates that all know, and signatures that are none",
+#define SPOILT(how)                                                                             \
+	{.type = HOTSTUFF_PROPOSAL, .from = R(3), .act = SCENARIO_DROP},                        \
+	{                                                                                       \
+		.type = HOTSTUFF_PROPOSAL, .from = R(0), .to = REPLICAS, .like = upon_timeouts, \
+		.act = SCENARIO_MUTATE, .mutate = (how)                                         \
+	}
+
+static const struct scenario spoilt_qc_scenario = {
+    .id = "H16 QC",
+    .story = "a liar's block has a QC that all know, and a signature in it that is none",
     .mode = "hotstuff",
     .faulty = R(0),
-    .rules =
-	{
-	    {.type = HOTSTUFF_PROPOSAL, .from = R(3), .act = SCENARIO_DROP},
-	    {.type = HOTSTUFF_PROPOSAL,
-		.from = R(0),
-		.to = REPLICAS,
-		.like = upon_timeouts,
-		.act = SCENARIO_MUTATE,
-		.mutate = signature_spoilt},
-	},
+    .rules = {SPOILT(qc_spoilt)},
+    .expect = spoilt_blocks_refused,
+};
+
+static const struct scenario spoilt_tc_scenario = {
+    .id = "H16 TC",
+    .story = "a liar's block has a TC that all know, and a signature in it that is none",
+    .mode = "hotstuff",
+    .faulty = R(0),
+    .rules = {SPOILT(tc_spoilt)},
     .expect = spoilt_blocks_refused,
 };
 
@@ -116,12 +129,14 @@ static const struct scenario big_mac_most_scenario = {
 
 /* ---- The suite -------------------------------------------------------------------- */
 
-TELL(spoilt)
+TELL(spoilt_qc)
+TELL(spoilt_tc)
 TELL(big_mac)
 TELL(big_mac_most)
 
 static const struct unit_story stories[] = {
-    STORY(spoilt),
+    STORY(spoilt_qc),
+    STORY(spoilt_tc),
     STORY(big_mac),
     STORY(big_mac_most),
 };

@@ -193,9 +193,12 @@ step "style" tests/tidy.sh || true
 step "scripts" scripts_end || true
 build_and_run "gcc, release" build-gcc gcc --buildtype=release
 if ! $quick; then
-	# Whole programs run as gcc builds them, and as clang does with its sanitizers.
-	suite_options=(--no-suite e2e)
+	# Whole programs run as gcc builds them, and as clang does with its sanitizers. What is
+	# simulated is the same in clang's release build as in gcc's, if its hashes are.
+	suite_options=(--no-suite e2e --no-suite simulated)
 	build_and_run "clang, release" build-clang clang --buildtype=release
+	step "the same hashes by gcc and clang" tests/sim/hash.sh \
+		build-gcc/tests/sim/sim-here build-clang/tests/sim/sim-here || true
 	sanitize_addresses
 	sanitize_threads
 	step "instructions an operation" perf/regress.sh || true

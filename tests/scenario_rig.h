@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/sanitized.h"
 #include "tests/sim/scenario.h"
 
 #define MS   1000000ull
@@ -23,18 +24,7 @@
 #define C(i)	 (1ull << (4 + (i)))
 #define ALL	 (REPLICAS | CLIENTS)
 
-/* Sanitized builds are ten times slower, and take fewer seeds. */
-#if defined(__SANITIZE_ADDRESS__)
-enum { SCENARIO_SEEDS = 1 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-enum { SCENARIO_SEEDS = 1 };
-#else
-enum { SCENARIO_SEEDS = 5 };
-#endif
-#else
-enum { SCENARIO_SEEDS = 5 };
-#endif
+enum { SCENARIO_SEEDS = SANITIZED ? 1 : 5 };
 
 /* Those that survive f liars: each goes through the scenarios that name no mode. */
 static const char *const byzantine_modes[] = {"pbft", "hotstuff"};

@@ -9,6 +9,7 @@
 
 #include "engine/session.h"
 #include "protocols/hotstuff/mutant.h"
+#include "tests/sanitized.h"
 #include "tests/sim/sim_modes.h"
 
 /* The executor is built anew, so that sessions can let through what was executed. */
@@ -23,17 +24,7 @@ static enum session_verdict session_doubt(
 #endif
 
 /* Sanitized builds are ten times slower: the unbroken protocol takes a tenth of the seeds. */
-#if defined(__SANITIZE_ADDRESS__)
-enum { SEEDS_SHARE = 10 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-enum { SEEDS_SHARE = 10 };
-#else
-enum { SEEDS_SHARE = 1 };
-#endif
-#else
-enum { SEEDS_SHARE = 1 };
-#endif
+enum { SEEDS_SHARE = SANITIZED ? 10 : 1 };
 
 enum { AS_IT_IS = SCRIPT_AS_IT_IS };
 

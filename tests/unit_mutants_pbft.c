@@ -11,6 +11,7 @@
 #include "protocols/pbft/decide.h"
 #include "protocols/pbft/mutant.h"
 #include "protocols/pbft/pbft.h"
+#include "tests/sanitized.h"
 #include "tests/sim/sim_modes.h"
 
 #ifndef BFT_MUTANTS
@@ -18,17 +19,7 @@
 #endif
 
 /* Sanitized builds are ten times slower: the unbroken protocol takes a tenth of the seeds. */
-#if defined(__SANITIZE_ADDRESS__)
-enum { SEEDS_SHARE = 10 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-enum { SEEDS_SHARE = 10 };
-#else
-enum { SEEDS_SHARE = 1 };
-#endif
-#else
-enum { SEEDS_SHARE = 1 };
-#endif
+enum { SEEDS_SHARE = SANITIZED ? 10 : 1 };
 
 /* Numbers of batches. */
 enum { SLOT = 20, EARLY = 5, CLAIMS_MAX_EARLY = 64, STATES_MAX = 256 };

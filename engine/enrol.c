@@ -67,7 +67,7 @@ desk_open(struct desk *desk, const struct enrol_config *config)
 	    .replicas_count = config->replicas_count,
 	    .protocol = ENROL_PROTOCOL,
 	};
-	desk->claims = malloc(sizeof(*desk->claims));
+	desk->claims = calloc(1, sizeof(*desk->claims));
 	return desk->claims != NULL;
 }
 

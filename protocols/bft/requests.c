@@ -388,6 +388,17 @@ is_pending(const struct requests *q, const struct message_header *request)
 	return own != NULL && own->size == request->size && memcmp(own, request, own->size) == 0;
 }
 
+/*
+ * A client that signs has been told to, by f + 1. Who lost its memory knows of no complaint,
+ * and would drop what the client sends it until its term is over.
+ */
+static inline void
+signing_learn(struct requests *q, const struct message_header *request)
+{
+	if (__builtin_expect(request->proof == PROOF_SIGNATURE, 0))
+		q->clients[request->sender].may_sign = true;
+}
+
 bool
 requests_hold(struct requests *q, const struct request_batch *batch, struct outbox *out)
 {
@@ -402,7 +413,11 @@ requests_hold(struct requests *q, const struct request_batch *batch, struct outb
 		bool authentic = *holds++;
 		if (request.body_size > 0)
 			authentic &= *holds++;
-		if (__builtin_expect(authentic, 1) || is_pending(q, request.header))
+		if (__builtin_expect(authentic, 1)) {
+			signing_learn(q, request.header);
+			continue;
+		}
+		if (is_pending(q, request.header))
 			continue;
 		all = false;
 		if (complaints < REQUESTS_COMPLAINTS_MAX)

@@ -39,7 +39,7 @@ struct client_state {
 	uint32_t marked_in;  /* ... if that was since the last requests_requeue(): `round` */
 	uint32_t cell;	     /* 1 + its pending request's; 0: none */
 	bool must_sign;
-	bool may_sign;	  /* it had to once: its signatures are accepted for good */
+	bool may_sign;	  /* it had to once, or did in a batch: accepted for good */
 	uint8_t relapses; /* times that it had to, less those forgiven */
 	uint8_t reserved[5];
 	uint64_t term_end; /* the batch with which that ends, or a relapse is forgiven; 0: none */

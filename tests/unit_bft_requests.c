@@ -192,6 +192,26 @@ a_vector_that_does_not_hold_is_complained_of_once_told(void)
 	rig_close();
 }
 
+/* The client waits for this replica's answer, and has no reason to sign: one alone asks it to. */
+static void
+who_must_sign_is_answered_from_the_cache_of_a_state_that_was_fetched(void)
+{
+	rig_open();
+	complaint_from(2);
+	complaint_from(3);
+	struct message m = request_of(CLIENT, 1, PROOF_VECTOR);
+	requests_take(&rig.requests, &m, 0, &rig.out);
+	CU_ASSERT_EQUAL(rig.out.deliveries_count, 0);
+	rig.requests.moved_once = true;
+	requests_take(&rig.requests, &m, 0, &rig.out);
+	CU_ASSERT_EQUAL_FATAL(rig.out.deliveries_count, 1);
+	CU_ASSERT_EQUAL(rig.out.deliveries[0].kind, DELIVERY_RECALL);
+	CU_ASSERT_EQUAL(rig.out.deliveries[0].client, CLIENT);
+	CU_ASSERT_EQUAL(rig.out.deliveries[0].timestamp, 1);
+	CU_ASSERT_EQUAL(rig.requests.pool.count, 0);
+	rig_close();
+}
+
 static const struct unit_story stories[] = {
     {"signatures of clients in good standing are dropped",
 	signatures_of_clients_in_good_standing_are_dropped},
@@ -201,6 +221,8 @@ static const struct unit_story stories[] = {
 	a_signature_that_held_in_a_batch_is_accepted_by_who_knows_no_complaint},
     {"a vector that does not hold is complained of, once told",
 	a_vector_that_does_not_hold_is_complained_of_once_told},
+    {"who must sign is answered from the cache of a state that was fetched",
+	who_must_sign_is_answered_from_the_cache_of_a_state_that_was_fetched},
 };
 
 UNIT_MAIN("bft_requests", stories)

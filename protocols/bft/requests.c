@@ -164,8 +164,12 @@ requests_take(struct requests *q, const struct message *m, uint64_t orderer, str
 	struct client_state *c = &q->clients[h->sender];
 	check((orderer & (orderer - 1)) == 0);
 	requests_ease(q, c);
-	if (c->must_sign && h->seq > c->executed && !signing_settle(q, m, out))
+	if (c->must_sign && h->seq > c->executed && !signing_settle(q, m, out)) {
+		/* One that was executed while the state was fetched is answered all the same. */
+		if (q->moved_once)
+			replies_recall(h->sender, h->seq, out);
 		return;
+	}
 	if (h->view & BFT_WHOLE)
 		c->whole = h->seq;
 	if (h->seq < c->executed)

@@ -225,4 +225,4 @@ static const struct unit_story stories[] = {
 	who_must_sign_is_answered_from_the_cache_of_a_state_that_was_fetched},
 };
 
-UNIT_MAIN("bft_requests", stories)
+UNIT_MAIN("bft_signing", stories)

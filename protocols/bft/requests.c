@@ -113,12 +113,10 @@ request_keep(struct requests *q, const struct message *m, uint64_t orderer, stru
 		q->head_ns = q->me->now_ns;
 	if (c->marked_in == q->round && m->header->seq <= c->marked)
 		pool_order(&q->pool, cell);
-	if (orderer == replica_bit(q->me->config.self))
-		return;
 	/* It may have been executed while the state was fetched: the cache knows. */
 	if (q->moved_once)
 		replies_recall(m->header->sender, m->header->seq, out);
-	if (orderer != 0)
+	if (orderer != 0 && orderer != replica_bit(q->me->config.self))
 		outbox_relay(out, outbox_send(out, orderer), pool_request(&q->pool, cell));
 }
 
@@ -176,8 +174,12 @@ requests_take(struct requests *q, const struct message *m, uint64_t orderer, str
 		return;
 	}
 	const struct message_header *pending = requests_pending(q, h->sender);
-	if (pending != NULL && pending->seq >= h->seq && pending->proof == h->proof)
+	if (pending != NULL && pending->seq >= h->seq && pending->proof == h->proof) {
+		/* Nor did a full queue, or a state on its way, let the cache be asked for good. */
+		if (q->moved_once && pending->seq == h->seq)
+			replies_recall(h->sender, h->seq, out);
 		return;
+	}
 	/* Nor is one that a batch holds ordered again because it is signed now. */
 	if (pending != NULL && pending->seq == h->seq && q->pool.cells[c->cell - 1].ordered)
 		return;

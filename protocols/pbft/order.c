@@ -199,6 +199,51 @@ order_on_pre_prepare(struct pbft *r, const struct event *event, struct outbox *o
 	order_advance(r, s, out);
 }
 
+static uint64_t votes_like(
+    struct pbft *r, const struct slot *s, enum phase phase, const struct vote *like);
+
+/*
+ * f + 1 backups have prepared the same: one of them is correct, so the primary did
+ * propose it, and its requests are authentic. Who has not heard that from the primary,
+ * which may be slow to some only, takes their word; the batch comes by its digest.
+ */
+static bool
+slot_adopt(struct pbft *r, struct slot *s)
+{
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
+		const struct vote *v = log_vote(r, s, PHASE_PREPARE, i);
+		if (!v->present || v->view != r->me.view ||
+		    quorum_count(votes_like(r, s, PHASE_PREPARE, v)) <
+			quorum_weak(r->me.config.faults))
+			continue;
+		s->accepted = true;
+		s->vouched = true;
+		s->view = r->me.view;
+		s->accepted_ns = r->me.now_ns;
+		memcpy(s->digest32, v->digest32, 32);
+		order_count_votes(r, s);
+		highest_raise(r, s->seq);
+		return true;
+	}
+	return false;
+}
+
+void
+order_adopt(struct pbft *r)
+{
+	uint64_t end = r->checkpoints.stable + r->window_log;
+	if (!r->active || replica_leads(r))
+		return;
+	for (uint64_t seq = r->committed + 1; seq <= end && seq <= r->heard; seq++) {
+		struct slot *s = log_find(r, seq);
+		if (s == NULL || s->accepted || !log_holds(r, seq) || !slot_adopt(r, s))
+			continue;
+		r->figures.adopted++;
+		if (r->held_next == 0 || seq < r->held_next)
+			r->held_next = seq;
+	}
+}
+
 /* ---- prepare and commit ---------------------------------------------------- */
 
 enum verdict

@@ -442,6 +442,7 @@ figures(const void *self, struct figures *list)
 	figures_add(list, "new_views_refused", &f->new_views_refused, true);
 	figures_add(list, "violations", &violations, true);
 	figures_add(list, "refused", &f->refused, true);
+	figures_add(list, "adopted", &f->adopted, true);
 	figures_add(list, "macs_failed", &r->requests.macs_failed, true);
 	figures_add(list, "pool_full", &r->requests.pool_full, true);
 	figures_add(list, "statuses", &f->statuses, true);

@@ -140,6 +140,7 @@ struct replica_figures {
 	uint64_t new_views;    /* entered */
 	uint64_t conflicts;    /* votes or proposals that contradict earlier ones: faults */
 	uint64_t refused;      /* proposals with bad requests */
+	uint64_t adopted;      /* proposals that others told of */
 	uint64_t new_views_refused;
 	uint64_t statuses;
 	uint64_t resent;
@@ -327,6 +328,8 @@ void order_on_decided(struct pbft *r, const struct message *m, struct outbox *ou
 void order_on_vote(struct pbft *r, const struct message *m, struct outbox *out);
 /* When a batch can be proposed: 0 now, TIME_NEVER not as things stand. */
 uint64_t order_deadline(const struct pbft *r);
+/* Accepts what others have prepared and the primary did not tell us of; order_advance() is due. */
+void order_adopt(struct pbft *r);
 /* The votes that came before the pre-prepare. */
 void order_count_votes(struct pbft *r, struct slot *s);
 /* `committed` goes as far as the slots above it are. */

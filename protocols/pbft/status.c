@@ -185,6 +185,8 @@ status_tick(struct pbft *r, struct outbox *out)
 		r->new_view_due = true;
 	if (!r->active && !r->silent && r->now[r->me.config.self].view != r->me.view)
 		r->change_due = true;
+	if (!moved)
+		order_adopt(r);
 	uint32_t fetches = 0;
 	uint64_t done = r->executed < r->committed ? r->executed : r->committed;
 	for (uint64_t seq = done + 1; seq <= r->highest && fetches < 8; seq++) {

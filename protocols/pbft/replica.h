@@ -27,7 +27,7 @@ enum {
 	PBFT_DELIVER_MAX = 4,	     /* of them, batches at a time */
 	PBFT_UNLOOPED_MAX = 4,	     /* proposals on their way back to the primary itself */
 	PBFT_TICKS_PER_TIMEOUT = 16, /* STATUS messages while nothing moves */
-	PBFT_TICKS_LEAST = 4,	     /* in the view's timeout, however slow messages are */
+	PBFT_TICKS_LEAST = 4,	     /* in the shortest timeout, however slow messages are */
 	PBFT_TICK_HOPS = 2,	     /* commit phases in a tick, at least */
 	PBFT_TICKS_EACH = 4,	     /* ticks without a move before they become half as many */
 	PBFT_TICKS_IDLE = 8,	     /* ticks between two STATUS messages without need */

@@ -145,6 +145,8 @@ status_send(struct pbft *r, uint64_t to, uint64_t echo, struct outbox *out)
  * Else a view change that takes 64 timeouts would be a storm of repair. Nor sooner
  * than what is on its way could have come: where messages take long, asking for it
  * each tick would have everything sent many times, and all of it behind one another.
+ * But messages that are lost make a phase long, too, and waiting longer then makes it
+ * longer still: so the doubled timeout does not count for that.
  */
 static uint64_t
 tick_next_ns(struct pbft *r)
@@ -156,7 +158,7 @@ tick_next_ns(struct pbft *r)
 	uint32_t doublings = r->tick_quiet / PBFT_TICKS_EACH;
 	uint64_t wait_ns = r->tick_ns << (doublings < r->backoff ? doublings : r->backoff);
 	uint64_t round_ns = PBFT_TICK_HOPS * r->figures.commit_ns;
-	uint64_t longest_ns = (r->me.config.view_timeout_ns << r->backoff) / PBFT_TICKS_LEAST;
+	uint64_t longest_ns = r->me.config.view_timeout_ns / PBFT_TICKS_LEAST;
 	round_ns = round_ns < longest_ns ? round_ns : longest_ns;
 	return r->me.now_ns + (wait_ns > round_ns ? wait_ns : round_ns);
 }

@@ -196,6 +196,33 @@ static const struct scenario primary_stays_scenario = {
     .expect = view_kept,
 };
 
+/*
+ * Replica 3 is down. Of the others 2 alone commits the last batch, and its client asks
+ * for no more before that is answered: 2 waits for nothing. Of f + 1 who have to ask
+ * for a view the primary is one.
+ */
+static const struct scenario primary_follows_scenario = {
+    .id = "primary follows",
+    .story = "the primary waits for the same as the one that left: it leaves by its own timer",
+    .mode = "pbft",
+    .clients = 1,
+    .lost = R(3),
+    .rules =
+	{
+	    {.act = SCENARIO_FAULT,
+		.at_ns = 10 * MS,
+		.fault = {.kind = FAULT_CRASH, .from = R(3), .end_ns = 3600000 * MS},
+		.lasting = true},
+	    {.type = PBFT_COMMIT,
+		.from = R(2),
+		.view = SCENARIO_IS(0),
+		.seq = SCENARIO_IS(SEQ_APART),
+		.act = SCENARIO_DROP,
+		.lasting = true},
+	},
+    .expect = view_moved,
+};
+
 static const char *
 few_views(struct sim *sim)
 {
@@ -446,6 +473,7 @@ TELL(reads_after_undoing)
 TELL(changes_differ)
 TELL(odd_state)
 TELL(primary_stays)
+TELL(primary_follows)
 TELL(slow_network)
 TELL(half_a_view)
 TELL(rolling)
@@ -459,6 +487,7 @@ static const struct unit_story stories[] = {
     STORY(changes_differ),
     STORY(odd_state),
     STORY(primary_stays),
+    STORY(primary_follows),
     STORY(slow_network),
     STORY(half_a_view),
     STORY(rolling),

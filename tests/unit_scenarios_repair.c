@@ -43,6 +43,14 @@ static const struct scenario slow_to_some_scenario = {
 
 /* ---- Replies --------------------------------------------------------------------------- */
 
+static const char *
+nobody_left_alone(struct sim *sim)
+{
+	if (node_view(&sim->nodes[2]) < 3)
+		return "replica 2 never led";
+	return node_view(&sim->nodes[2]) == 3 ? NULL : "it left a view for what was long executed";
+}
+
 /*
  * Where reads are not ordered a write waits for q replies. Replica 3 sends none to one
  * client node, so that node needs replica 2, which is away while its requests are
@@ -62,11 +70,11 @@ static const struct scenario cached_reply_scenario = {
 	    {.act = SCENARIO_FAULT,
 		.at_ns = 100 * MS,
 		.fault =
-		    {.kind = FAULT_PARTITION, .from = R(2), .to = ALL & ~R(2), .end_ns = 300 * MS}},
+		    {.kind = FAULT_PARTITION, .from = R(2), .to = ALL & ~R(2), .end_ns = 400 * MS}},
 	    {.type = PBFT_PRE_PREPARE,
 		.from = R(0),
 		.view = SCENARIO_IS(0),
-		.at_ns = 385 * MS,
+		.at_ns = 470 * MS,
 		.act = SCENARIO_DROP,
 		.lasting = true},
 	    {.type = PBFT_NEW_VIEW, .view = SCENARIO_IS(1), .act = SCENARIO_DROP},
@@ -78,7 +86,7 @@ static const struct scenario cached_reply_scenario = {
 		.act = SCENARIO_DROP,
 		.lasting = true},
 	},
-    .expect = view_moved,
+    .expect = nobody_left_alone,
 };
 
 /* ---- Votes that are on their way --------------------------------------------------------- */

@@ -9,7 +9,8 @@
 
 #include "protocols/pbft/pbft.h"
 
-enum { SLOT = 20 };
+/* Votable by a replica that has no checkpoint yet, too. */
+enum { SLOT = 10 };
 
 /* ---- Proposals ------------------------------------------------------------------------ */
 
@@ -116,14 +117,211 @@ static const struct scenario slow_links_scenario = {
     .expect = repair_is_rare,
 };
 
+/* ---- Stopping while voting ----------------------------------------------------------------- */
+
+#define STOPS(kind_, node, ms) \
+	.act = SCENARIO_FAULT, .fault = {.kind = kind_, .from = (node), .end_ns = (ms)*MS}
+
+static const char *
+all_went_on(struct sim *sim)
+{
+	return sim->oracle.answered >= 250 && sim->report->settled_ns < 200 * MS
+		   ? NULL
+		   : "they were not served in time";
+}
+
+static bool
+first_has_executed_slot(struct sim *sim)
+{
+	return sim->oracle.replicas[1].position >= SLOT;
+}
+
+/* One has executed a batch that the others only prepared: all that is left is what each kept. */
+static const struct scenario all_crash_scenario = {
+    .id = "G10",
+    .story = "all replicas stop at once, and go on with what they have kept",
+    .mode = "pbft",
+    .rules =
+	{
+	    {.type = PBFT_COMMIT,
+		.to = R(0) | R(2) | R(3),
+		.view = SCENARIO_IS(0),
+		.seq = SCENARIO_IS(SLOT),
+		.act = SCENARIO_DROP},
+	    {.when = first_has_executed_slot, STOPS(FAULT_CRASH, REPLICAS, 100)},
+	    {.type = PBFT_DECIDED,
+		.seq = SCENARIO_IS(SLOT),
+		.optional = true,
+		.act = SCENARIO_DROP},
+	},
+    .expect = all_went_on,
+};
+
+static bool
+second_is_down(struct sim *sim)
+{
+	return !sim->nodes[2].up;
+}
+
+static bool
+second_is_up(struct sim *sim)
+{
+	return sim->nodes[2].up;
+}
+
+static void
+said_of_slot(struct scenario_letter *l, uint8_t type)
+{
+	const struct protocol_config *config = &l->sim->plan.protocol;
+	l->letter->header->type = type;
+	l->letter->header->view = 0;
+	l->letter->header->seq = SLOT;
+	l->letter->proof = config->protocol_proof;
+	l->letter->body_size = 0;
+}
+
+/* The null batch, in place of what was proposed. */
+static void
+slot_proposed_anew(struct scenario_letter *l)
+{
+	said_of_slot(l, PBFT_PRE_PREPARE);
+	memset(l->letter->header->digest, 0, DIGEST_SIZE);
+}
+
+static void
+slot_committed_anew(struct scenario_letter *l)
+{
+	said_of_slot(l, PBFT_COMMIT);
+	memset(l->letter->header->digest, 7, DIGEST_SIZE);
+}
+
+/* It has voted, nobody has heard of it, and the primary now says something else. */
+static const struct scenario vote_kept_scenario = {
+    .id = "G11",
+    .story = "a replica stops between keeping a vote and sending it: later it sends that or none",
+    .mode = "pbft",
+    .faulty = R(0),
+    .rules =
+	{
+	    {.type = PBFT_PREPARE,
+		.from = R(2),
+		.view = SCENARIO_IS(0),
+		.seq = SCENARIO_IS(SLOT),
+		.times = 1,
+		STOPS(FAULT_CRASH, R(2), 5)},
+	    {.type = PBFT_PREPARE,
+		.from = R(2),
+		.view = SCENARIO_IS(0),
+		.seq = SCENARIO_IS(SLOT),
+		.times = 3,
+		.act = SCENARIO_DROP},
+	    {.type = PBFT_COMMIT,
+		.from = R(1) | R(3),
+		.to = R(2),
+		.seq = SCENARIO_IS(SLOT),
+		.act = SCENARIO_DROP},
+	    {.when = second_is_down, .act = SCENARIO_COUNT},
+	    {.act = SCENARIO_FORGE,
+		.after = 4,
+		.when = second_is_up,
+		.amount = 1,
+		.fault = {.from = R(0), .to = R(2)},
+		.mutate = slot_proposed_anew},
+	},
+};
+
+/* The same, when what it voted for is lost with its memory. */
+static const struct scenario vote_lost_scenario = {
+    .id = "G11 without memory",
+    .story = "a replica votes and forgets it: it votes for nothing there again",
+    .mode = "pbft",
+    .faulty = R(0),
+    .operations = 600,
+    .rules =
+	{
+	    {.type = PBFT_PREPARE,
+		.from = R(2),
+		.view = SCENARIO_IS(0),
+		.seq = SCENARIO_IS(SLOT),
+		.times = 1,
+		STOPS(FAULT_AMNESIA, R(2), 20)},
+	    {.when = second_is_down, .act = SCENARIO_COUNT},
+	    {.act = SCENARIO_FORGE,
+		.after = 2,
+		.when = second_is_up,
+		.amount = 1,
+		.fault = {.from = R(0), .to = R(2)},
+		.mutate = slot_proposed_anew},
+	},
+};
+
+/* ---- More liars than f --------------------------------------------------------------------- */
+
+static const char *
+culprits_known(struct sim *sim)
+{
+	for (uint16_t i = 1; i < 3; i++) {
+		if (scenario_figure(sim, i, "culprits") > sim->options.faults)
+			return NULL;
+	}
+	return "nobody noticed that f + 1 of them lie";
+}
+
+/*
+ * What they say is signed. More is not promised: they stop at what they said, for two
+ * more lies and the correct ones would not agree. Reads have writes wait for q replies,
+ * so that no two liars answer a client before anybody has executed anything.
+ */
+static const struct scenario too_many_scenario = {
+    .id = "B01",
+    .story = "f + 1 replicas contradict themselves, and are named",
+    .mode = "pbft",
+    .auth = AUTH_SIGN,
+    .settings = {.reads = true},
+    .faulty = R(0) | R(3),
+    .rules =
+	{
+	    {.type = PBFT_COMMIT,
+		.from = R(0) | R(2),
+		.to = R(1),
+		.seq = SCENARIO_IS(SLOT),
+		.act = SCENARIO_DELAY,
+		.amount = 2 * MS},
+	    {.type = PBFT_COMMIT,
+		.from = R(3),
+		.to = R(1),
+		.seq = SCENARIO_IS(SLOT),
+		.act = SCENARIO_COUNT},
+	    {.act = SCENARIO_FORGE,
+		.after = 2,
+		.amount = 1,
+		.fault = {.from = R(3), .to = R(1)},
+		.mutate = slot_committed_anew},
+	    {.act = SCENARIO_FORGE,
+		.after = 2,
+		.amount = 1,
+		.fault = {.from = R(0), .to = R(1)},
+		.mutate = slot_proposed_anew},
+	},
+    .expect = culprits_known,
+};
+
 TELL(slow_to_some)
 TELL(cached_reply)
 TELL(slow_links)
+TELL(all_crash)
+TELL(vote_kept)
+TELL(vote_lost)
+TELL(too_many)
 
 static const struct unit_story stories[] = {
     STORY(slow_to_some),
     STORY(cached_reply),
     STORY(slow_links),
+    STORY(all_crash),
+    STORY(vote_kept),
+    STORY(vote_lost),
+    STORY(too_many),
 };
 
 UNIT_MAIN("scenarios_repair", stories)

@@ -121,6 +121,21 @@ order_screen_pre_prepare(const struct pbft *r, const struct message *m, struct c
 	return requests_screen_batch(&r->requests, m->body, m->body_size, m->own ? NULL : claims);
 }
 
+/*
+ * One that signs two things where it may say one thing only is a liar. That it be told
+ * of matters most where there are more than f: then nothing else is promised.
+ */
+static void
+blame(struct pbft *r, uint32_t who, uint64_t seq, struct outbox *out)
+{
+	r->figures.conflicts++;
+	if ((r->culprits >> who & 1) != 0)
+		return;
+	r->culprits |= replica_bit(who);
+	outbox_note(
+	    out, "replica %lu contradicts itself at %lu, in view %lu", who, seq, r->me.view);
+}
+
 /* A batch at seq is waited for; the first such one starts the timer. */
 static void
 highest_raise(struct pbft *r, uint64_t seq)
@@ -172,7 +187,7 @@ order_on_pre_prepare(struct pbft *r, const struct event *event, struct outbox *o
 	/* "it has not accepted a pre-prepare message for view v and sequence number n
 	   containing a different digest" (4.2) */
 	if (s->accepted && !digest_equal(s->digest32, h->digest)) {
-		r->figures.conflicts++;
+		blame(r, h->sender, h->seq, out);
 		return;
 	}
 	if (s->accepted && log_has_body(s, h->digest)) {
@@ -267,12 +282,13 @@ order_screen_vote(const struct pbft *r, const struct message *m, struct claims *
 
 /* A replica's first vote for (view, seq, phase) sticks; one in a higher view replaces it. */
 static bool
-vote_record(struct pbft *r, struct vote *v, const struct message_header *h)
+vote_record(struct pbft *r, struct vote *v, const struct message_header *h, struct outbox *out)
 {
 	if (v->present && v->view > h->view)
 		return false;
 	if (v->present && v->view == h->view) {
-		r->figures.conflicts += !digest_equal(v->digest32, h->digest);
+		if (!digest_equal(v->digest32, h->digest))
+			blame(r, h->sender, h->seq, out);
 		return false;
 	}
 	v->present = true;
@@ -332,7 +348,7 @@ order_on_vote(struct pbft *r, const struct message *m, struct outbox *out)
 	struct slot *s = log_slot(r, h->seq);
 	enum phase phase = h->type == PBFT_PREPARE ? PHASE_PREPARE : PHASE_COMMIT;
 	struct vote *v = log_vote(r, s, phase, h->sender);
-	bool first = vote_record(r, v, h);
+	bool first = vote_record(r, v, h, out);
 	if (!first && (RULE(PBFT_PREPARES_TWICE) || phase != PHASE_PREPARE))
 		return;
 	uint64_t bit = replica_bit(h->sender);
@@ -378,7 +394,8 @@ order_on_decided(struct pbft *r, const struct message *m, struct outbox *out)
 	struct slot *s = log_slot(r, h->seq);
 	struct vote *v = log_vote(r, s, PHASE_DECIDED, h->sender);
 	if (v->present) {
-		r->figures.conflicts += !digest_equal(v->digest32, h->digest);
+		if (!digest_equal(v->digest32, h->digest))
+			blame(r, h->sender, h->seq, out);
 		return;
 	}
 	v->present = true;

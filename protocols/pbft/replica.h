@@ -229,6 +229,7 @@ struct pbft {
 	uint64_t watch_rates[4]; /* of the views before */
 	uint64_t operations;
 
+	uint64_t culprits; /* who has contradicted itself, mask */
 	struct replica_figures figures;
 	struct requests requests;
 	struct checkpoints checkpoints;

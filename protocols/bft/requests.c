@@ -295,6 +295,27 @@ requests_measure(struct requests *q, uint32_t *size)
 	return count;
 }
 
+/* Who asks at present, told by who has asked: each counts once in so many batches. */
+static void
+crowd_meet(struct requests *q, struct client_state *c)
+{
+	q->crowd_met += c->crowd_mark != q->crowd_round;
+	c->crowd_mark = q->crowd_round;
+}
+
+static void
+crowd_count(struct requests *q)
+{
+	if (q->crowd_met > q->crowd)
+		q->crowd = q->crowd_met;
+	if (++q->crowd_batches < REQUESTS_CROWD_BATCHES)
+		return;
+	q->crowd = q->crowd_met;
+	q->crowd_met = 0;
+	q->crowd_batches = 0;
+	q->crowd_round++;
+}
+
 void
 requests_write(struct requests *q, uint8_t *body, uint32_t count)
 {
@@ -303,7 +324,9 @@ requests_write(struct requests *q, uint8_t *body, uint32_t count)
 		const struct pool_cell *c = &q->pool.cells[at - 1];
 		if (c->ordered)
 			continue;
-		memcpy(body, pool_request(&q->pool, at - 1), c->size);
+		const struct message_header *request = pool_request(&q->pool, at - 1);
+		memcpy(body, request, c->size);
+		crowd_meet(q, &q->clients[request->sender]);
 		body += c->size;
 		written++;
 		if (RULE(BFT_TWICE) || q->batches % 2 != 0)
@@ -311,6 +334,8 @@ requests_write(struct requests *q, uint8_t *body, uint32_t count)
 	}
 	q->batches++;
 	q->batched += count;
+	if (count > 0)
+		crowd_count(q);
 }
 
 void

@@ -6,7 +6,8 @@
 #include "protocols/pbft/replica.h"
 
 enum {
-	PARTIAL_MAX = 1, /* batches under way beside one that is not full, and itself */
+	PARTIAL_MAX = 1,       /* batches under way beside one that is not full, and itself */
+	PARTIAL_WAIT_PART = 4, /* of the view's timeout: no request waits longer for others */
 };
 
 /* ---- the primary's batches ------------------------------------------------- */
@@ -27,6 +28,24 @@ null_wanted(const struct pbft *r)
 	return r->frontier > r->proposed;
 }
 
+/*
+ * When a batch that is not full goes, and none is under way. Where agreement costs
+ * signatures, which is as much as many requests do, it waits for the clients that have
+ * asked lately: while they go on coming, no longer after the last than agreement takes.
+ * Who is alone does not wait.
+ */
+static uint64_t
+partial_deadline(const struct pbft *r)
+{
+	if (r->me.config.protocol_proof != PROOF_SIGNATURE ||
+	    r->requests.pool.unordered >= r->requests.crowd)
+		return 0;
+	uint64_t lull_ns = requests_newest_ns(&r->requests) + r->figures.execute_ns;
+	uint64_t end_ns =
+	    requests_oldest_ns(&r->requests) + r->me.config.view_timeout_ns / PARTIAL_WAIT_PART;
+	return lull_ns < end_ns ? lull_ns : end_ns;
+}
+
 uint64_t
 order_deadline(const struct pbft *r)
 {
@@ -40,7 +59,7 @@ order_deadline(const struct pbft *r)
 		return 0;
 	/* A batch that is not full waits while others are under way: it fills meanwhile. */
 	if (r->me.config.batch_adaptive)
-		return r->proposed - r->executed < PARTIAL_MAX ? 0 : TIME_NEVER;
+		return r->proposed - r->executed < PARTIAL_MAX ? partial_deadline(r) : TIME_NEVER;
 	uint64_t oldest_ns = requests_oldest_ns(&r->requests);
 	return oldest_ns == TIME_NEVER ? TIME_NEVER : oldest_ns + r->me.config.batch_timeout_ns;
 }

@@ -117,6 +117,42 @@ static const struct scenario slow_links_scenario = {
     .expect = repair_is_rare,
 };
 
+/* ---- Batches ------------------------------------------------------------------------------- */
+
+static const char *
+batches_are_full(struct sim *sim)
+{
+	uint64_t batches = scenario_figure(sim, 0, "proposals");
+	uint64_t requests = scenario_figure(sim, 0, "requests_proposed");
+	if (views_max(sim) != 0)
+		return "a view change that nothing called for";
+	return requests >= 12 * batches ? NULL : "agreement is signed for a few requests at a time";
+}
+
+/*
+ * All but the first operations come after the horizon, of clients that each ask anew
+ * when they are answered; how soon that is differs.
+ */
+static const struct scenario fuller_batches_scenario = {
+    .id = "fuller batches",
+    .story = "where agreement is signed a batch waits for all clients that ask at present",
+    .mode = "pbft",
+    .auth = AUTH_SIGN,
+    .clients = 20,
+    .batch = 64,
+    .operations = 4000,
+    .horizon_ns = 10 * MS,
+    .rules =
+	{
+	    {.type = MESSAGE_REPLY,
+		.to = C(0),
+		.act = SCENARIO_DELAY,
+		.amount = MS / 4,
+		.lasting = true},
+	},
+    .expect = batches_are_full,
+};
+
 /* ---- Stopping while voting ----------------------------------------------------------------- */
 
 #define STOPS(kind_, node, ms) \
@@ -309,6 +345,7 @@ static const struct scenario too_many_scenario = {
 TELL(slow_to_some)
 TELL(cached_reply)
 TELL(slow_links)
+TELL(fuller_batches)
 TELL(all_crash)
 TELL(vote_kept)
 TELL(vote_lost)
@@ -318,6 +355,7 @@ static const struct unit_story stories[] = {
     STORY(slow_to_some),
     STORY(cached_reply),
     STORY(slow_links),
+    STORY(fuller_batches),
     STORY(all_crash),
     STORY(vote_kept),
     STORY(vote_lost),

@@ -43,7 +43,7 @@ requests_init(struct requests *q, const struct member *me, void *memory)
 	check((uintptr_t)memory % 64 == 0);
 	check(config->batch_size_max % 8 == 0);
 	check(config->batch_size_max >= batch_padded(config->request_size_max));
-	*q = (struct requests){.me = me, .clients = (void *)(base + l.clients)};
+	*q = (struct requests){.me = me, .clients = (void *)(base + l.clients), .crowd_round = 1};
 	pool_init(&q->pool, (void *)(base + l.cells), base + l.bytes, l.cells_count,
 	    config->request_size_max);
 }
@@ -313,7 +313,8 @@ crowd_count(struct requests *q)
 	q->crowd = q->crowd_met;
 	q->crowd_met = 0;
 	q->crowd_batches = 0;
-	q->crowd_round++;
+	/* Nobody has been met in round 0. */
+	q->crowd_round = q->crowd_round < UINT8_MAX ? (uint8_t)(q->crowd_round + 1) : 1;
 }
 
 void

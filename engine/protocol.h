@@ -70,6 +70,7 @@ struct executed {
  */
 struct moved {
 	uint64_t seq;
+	const uint8_t *state_digest32; /* of a checkpoint there; NULL: none is kept there */
 	bool done; /* false: it could not be done (history gone, transfer given up), seq is
 		      where the state stands all the same */
 };

@@ -203,11 +203,14 @@ moved_step(struct replica *r)
 	check(!r->running && !r->transfer.active);
 	if (!shard_room(r->shard, 0))
 		return false;
+	bool named = state_root(&r->executor.state, position, r->digest32);
 	struct event event = {
 	    .type = EVENT_STATE,
 	    .now_ns = r->shard->now_ns,
 	    .frontier = r->merge.frontier,
-	    .moved = {.seq = slots_executed(r, machine, position), .done = r->moved_done},
+	    .moved = {.seq = slots_executed(r, machine, position),
+		.state_digest32 = named ? r->digest32 : NULL,
+		.done = r->moved_done},
 	};
 	/* What the machine delivers in this step comes after the move. */
 	r->moved &= r->moved - 1;

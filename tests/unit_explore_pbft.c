@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PBFT's agreement, explored to the end: four replicas, one sequence number, two
+ * P24: PBFT's agreement, explored to the end: four replicas, one sequence number, two
  * batches and the null batch, views 0 to 2, one replica Byzantine. Every state that
  * can be reached is visited once (depth first, a hash table of what was seen), and
  * in none of them have two different batches q COMMITs each.
@@ -676,14 +676,14 @@ a2_ignored(void)
 }
 
 static const struct unit_story stories[] = {
-    {"agreement: the liar leads view 0", liar_leads_view_0},
-    {"agreement: the liar leads view 1", liar_leads_view_1},
-    {"agreement: the liar leads view 2", liar_leads_view_2},
-    {"agreement: the liar leads nothing", liar_leads_nothing},
-    {"found: a quorum one short", quorum_short},
-    {"found: a prepared batch is dropped", prepared_dropped},
-    {"found: the first batch seen, not the highest view's", first_seen},
-    {"found: A2 ignored", a2_ignored},
+    {"P24 agreement: the liar leads view 0", liar_leads_view_0},
+    {"P24 agreement: the liar leads view 1", liar_leads_view_1},
+    {"P24 agreement: the liar leads view 2", liar_leads_view_2},
+    {"P24 agreement: the liar leads nothing", liar_leads_nothing},
+    {"P24 found: a quorum one short", quorum_short},
+    {"P24 found: a prepared batch is dropped", prepared_dropped},
+    {"P24 found: the first batch seen, not the highest view's", first_seen},
+    {"P24 found: A2 ignored", a2_ignored},
 };
 
 UNIT_MAIN("explore_pbft", stories)

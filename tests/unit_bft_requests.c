@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bft/requests.c by itself: for how long a client has to sign, when the reply cache is
+ * asked for a request that waits, and how many clients ask at present.
+ */
+#include "protocols/bft/requests.h"
+#include "tests/unit.h"
+
+#include <stdlib.h>
+
+enum {
+	SLOTS = 64,
+	REQUEST_SIZE = 256,
+	BATCH_SIZE = 4096,
+	ENVELOPE_SIZE = 2048,
+	ENVELOPES = 8,
+	CLIENT = 5,
+};
+
+static struct rig {
+	struct member me;
+	struct requests requests;
+	struct outbox out;
+	uint8_t *memory;
+	uint64_t envelopes[ENVELOPES][ENVELOPE_SIZE / 8];
+	uint64_t batch[BATCH_SIZE / 8];
+} rig;
+
+static void
+open_replica(uint16_t self)
+{
+	struct protocol_config config = {
+	    .replicas_count = 4,
+	    .faults = 1,
+	    .self = self,
+	    .instances_count = 1,
+	    .slots_count = SLOTS,
+	    .protocol_proof = PROOF_SIGNATURE,
+	    .request_proof = PROOF_VECTOR,
+	    .reply_proof = PROOF_MAC,
+	    .request_size_max = REQUEST_SIZE,
+	    .batch_count_max = 8,
+	    .batch_size_max = BATCH_SIZE,
+	};
+	memset(&rig, 0, sizeof(rig));
+	member_init(&rig.me, &config);
+	rig.memory = aligned_alloc(64, requests_size(&config));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(rig.memory);
+	memset(rig.memory, 0, requests_size(&config));
+	requests_init(&rig.requests, &rig.me, rig.memory);
+}
+
+static void
+close_replica(void)
+{
+	requests_audit(&rig.requests);
+	free(rig.memory);
+}
+
+static void
+out_clear(void)
+{
+	rig.out = (struct outbox){.sends_ready = ENVELOPES};
+	for (uint32_t i = 0; i < ENVELOPES; i++) {
+		rig.out.sends[i].header = (void *)rig.envelopes[i];
+		rig.out.sends[i].capacity = ENVELOPE_SIZE;
+	}
+}
+
+/* ---- Terms ------------------------------------------------------------------------ */
+
+/* How many batches are executed until the client need not sign any more. */
+static uint64_t
+term_served(void)
+{
+	struct requests *q = &rig.requests;
+	struct client_state *c = &q->clients[CLIENT];
+	out_clear();
+	requests_demand_signature(q, CLIENT, &rig.out);
+	CU_ASSERT_TRUE(c->must_sign);
+	CU_ASSERT_EQUAL(rig.out.sends_count, 1);
+	uint64_t from = q->executed_seq;
+	while (c->must_sign) {
+		q->executed_seq++;
+		requests_ease(q, c);
+	}
+	return q->executed_seq - from;
+}
+
+/* C05: a client whose MACs are bad again and again spoils a batch ever more rarely. */
+static void
+terms_grow(void)
+{
+	open_replica(1);
+	uint64_t expected = REQUESTS_SIGNED_BATCHES;
+	for (uint32_t i = 0; i < REQUESTS_RELAPSES_MAX; i++) {
+		CU_ASSERT_EQUAL(term_served(), expected);
+		expected *= 4;
+	}
+	/* Not without end: who is honest gets his MACs back some day. */
+	CU_ASSERT_EQUAL(term_served(), expected);
+	CU_ASSERT_EQUAL(term_served(), expected);
+	close_replica();
+}
+
+/* A relapse is forgiven when a term has gone by without another one. */
+static void
+relapses_are_forgiven(void)
+{
+	open_replica(1);
+	struct requests *q = &rig.requests;
+	struct client_state *c = &q->clients[CLIENT];
+	term_served();
+	CU_ASSERT_EQUAL(term_served(), 4 * REQUESTS_SIGNED_BATCHES);
+	CU_ASSERT_EQUAL(c->relapses, 2);
+	while (c->relapses > 0) {
+		CU_ASSERT_FALSE(c->must_sign);
+		q->executed_seq++;
+		requests_ease(q, c);
+	}
+	CU_ASSERT_EQUAL(c->term_end, 0);
+	CU_ASSERT_EQUAL(term_served(), REQUESTS_SIGNED_BATCHES);
+	close_replica();
+}
+
+/* ---- The reply cache -------------------------------------------------------------- */
+
+static void
+request_comes(uint16_t client, uint64_t timestamp, uint64_t orderer)
+{
+	uint64_t bytes[REQUEST_SIZE / 8] = {0};
+	struct message_header *header = (void *)bytes;
+	uint32_t size = (uint32_t)sizeof(*header) + proof_size(PROOF_VECTOR, 4);
+	*header = (struct message_header){
+	    .type = MESSAGE_REQUEST,
+	    .proof = PROOF_VECTOR,
+	    .sender = client,
+	    .seq = timestamp,
+	    .size = size,
+	};
+	struct message m = {.header = header, .body = (const uint8_t *)(header + 1)};
+	out_clear();
+	requests_take(&rig.requests, &m, orderer, &rig.out);
+}
+
+static void
+expect_recalls(uint32_t count)
+{
+	CU_ASSERT_EQUAL(rig.out.deliveries_count, count);
+	for (uint32_t i = 0; i < rig.out.deliveries_count; i++) {
+		CU_ASSERT_EQUAL(rig.out.deliveries[i].kind, DELIVERY_RECALL);
+		CU_ASSERT_EQUAL(rig.out.deliveries[i].client, CLIENT);
+		CU_ASSERT_EQUAL(rig.out.deliveries[i].timestamp, 1);
+	}
+}
+
+/* Whoever executed all himself knows what was executed; the primary need not ask either. */
+static void
+cache_is_left_alone(void)
+{
+	open_replica(0);
+	request_comes(CLIENT, 1, replica_bit(0));
+	expect_recalls(0);
+	request_comes(CLIENT, 1, replica_bit(0));
+	expect_recalls(0);
+	close_replica();
+}
+
+/* After a move of the state: at first, and whenever the client asks again. */
+static void
+cache_is_asked(void)
+{
+	for (uint16_t orderer = 0; orderer < 2; orderer++) {
+		open_replica(0);
+		requests_moved(&rig.requests);
+		request_comes(CLIENT, 1, replica_bit(orderer));
+		expect_recalls(1);
+		CU_ASSERT_EQUAL(rig.out.sends_count, orderer == 0 ? 0 : 1);
+		request_comes(CLIENT, 1, replica_bit(orderer));
+		expect_recalls(1);
+		CU_ASSERT_EQUAL(rig.out.sends_count, 0);
+		CU_ASSERT_EQUAL(rig.requests.pool.count, 1);
+		close_replica();
+	}
+}
+
+/* ---- The crowd -------------------------------------------------------------------- */
+
+static void
+batch_of(uint16_t first, uint16_t count, uint64_t timestamp)
+{
+	uint32_t size;
+	for (uint16_t i = 0; i < count; i++)
+		request_comes((uint16_t)(first + i), timestamp, replica_bit(0));
+	CU_ASSERT_EQUAL(requests_measure(&rig.requests, &size), count);
+	requests_write(&rig.requests, (uint8_t *)rig.batch, count);
+	for (uint16_t i = 0; i < count; i++)
+		requests_executed(&rig.requests, (uint16_t)(first + i), timestamp);
+}
+
+static void
+crowd_is_counted(void)
+{
+	open_replica(0);
+	CU_ASSERT_EQUAL(rig.requests.crowd, 0);
+	/* Four times two of eight clients. */
+	for (uint16_t i = 0; i < 4; i++) {
+		batch_of(2 * i, 2, 1);
+		CU_ASSERT_EQUAL(rig.requests.crowd, 2u * (i + 1));
+	}
+	for (uint64_t i = 4; i < REQUESTS_CROWD_BATCHES; i++)
+		batch_of(0, 2, i);
+	CU_ASSERT_EQUAL(rig.requests.crowd, 8);
+	/* All but one have gone: after as many batches that is known. */
+	for (uint64_t i = 0; i < REQUESTS_CROWD_BATCHES; i++) {
+		CU_ASSERT_EQUAL(rig.requests.crowd, 8);
+		batch_of(3, 1, 100 + i);
+	}
+	CU_ASSERT_EQUAL(rig.requests.crowd, 1);
+	/* Empty batches say nothing of clients. */
+	for (uint64_t i = 0; i < REQUESTS_CROWD_BATCHES; i++)
+		requests_write(&rig.requests, (uint8_t *)rig.batch, 0);
+	CU_ASSERT_EQUAL(rig.requests.crowd, 1);
+	close_replica();
+}
+
+static const struct unit_story stories[] = {
+    {"C05: terms grow", terms_grow},
+    {"relapses are forgiven", relapses_are_forgiven},
+    {"the cache is left alone", cache_is_left_alone},
+    {"the cache is asked after a move", cache_is_asked},
+    {"the crowd is counted", crowd_is_counted},
+};
+
+UNIT_MAIN("bft_requests", stories)

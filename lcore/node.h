@@ -52,7 +52,7 @@ struct node {
 	uint64_t lost_frames;		  /* replica: came while it was killed */
 	struct silences silences;
 	struct notes notes;
-	struct trace trace; /* of a replica */
+	struct trace trace;	     /* of a replica */
 	struct enrolment *enrolment; /* of a process that is one node; NULL in a whole cluster */
 	_Atomic uint32_t settled;    /* client: 1 + the phase that has nothing left to do; else 0 */
 	struct datagram datagrams[SHARD_BURST_MAX];

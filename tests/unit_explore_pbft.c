@@ -17,6 +17,9 @@
  * NEW-VIEWs need nobody's honesty here: each replica enters a view on any choice that
  * some set justifies, whoever is primary. That is more than can happen.
  *
+ * That replicas adopt what f + 1 backups have prepared adds nothing: one of these is
+ * correct, and here whoever can hear a proposal at all can hear it at any time.
+ *
  * Two reductions, both exact: the batches have no names, so one of two states that
  * differ in those alone stands for both; and what no step can ask for any more is
  * forgotten. The null batch comes by choice of a new view, or by a lie in P.

@@ -111,6 +111,54 @@ static const struct scenario silent_scenario = {
     .expect = answered_slowly,
 };
 
+/* After its first operations nobody asks: replicas commit among themselves, all with one CC. */
+static const char *
+answered_unasked(struct sim *sim)
+{
+	uint64_t slow = figures_sum(sim, CLIENTS, "answers_slow");
+	if (figures_sum(sim, CLIENTS, "asks") * 4 > slow)
+		return "clients had to ask for their LOCAL-COMMITs";
+	if (figures_sum(sim, CLIENTS, "commits") * 4 > slow)
+		return "clients had to make certificates";
+	return answered_slowly(sim);
+}
+
+static const struct scenario unasked_scenario = {
+    .id = "Z17",
+    .story = "a backup is silent for long: clients are told what is committed",
+    .mode = "zyzzyva",
+    .faulty = R(3),
+    .lost = R(3),
+    .operations = 2000,
+    .rules = {{.from = R(3), .lasting = true, .act = SCENARIO_DROP}},
+    .expect = answered_unasked,
+};
+
+/* What it signs for itself it does not send, but for checkpoints and in its turn. */
+static const struct scenario uncovered_scenario = {
+    .id = "Z18",
+    .story = "the primary replies to nobody, and signs what it must and no more",
+    .mode = "zyzzyva",
+    .faulty = R(0),
+    .lost = R(0),
+    .operations = 2000,
+    .rules =
+	{
+	    {.type = MESSAGE_REPLY, .from = R(0), .lasting = true, .act = SCENARIO_DROP},
+	    {.type = BFT_REPLY_DIGEST,
+		.from = R(0),
+		.lasting = true,
+		.optional = true,
+		.act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_STATEMENT,
+		.from = R(0),
+		.lasting = true,
+		.act = SCENARIO_DELAY,
+		.amount = 40 * MS},
+	},
+    .expect = answered_unasked,
+};
+
 static const char *
 answered_fast(struct sim *sim)
 {
@@ -458,6 +506,8 @@ TELL(equivocation)
 TELL(equivocation_signed)
 TELL(forged_proof)
 TELL(silent)
+TELL(unasked)
+TELL(uncovered)
 TELL(fast)
 TELL(rollback)
 TELL(hole)
@@ -484,6 +534,8 @@ static const struct unit_story stories[] = {
     STORY(equivocation_signed),
     STORY(forged_proof),
     STORY(silent),
+    STORY(unasked),
+    STORY(uncovered),
     STORY(fast),
     STORY(rollback),
     STORY(hole),

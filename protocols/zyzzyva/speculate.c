@@ -87,6 +87,10 @@ results(struct zyzzyva *r, const struct executed *e, struct outbox *out)
 		if (seq == UINT64_MAX)
 			continue;
 		reply(r, result, seq, out);
+		if (r->told[result->client].promised == 0 || seq <= r->stable)
+			continue;
+		r->told[result->client].promised -= !again;
+		commit_want(r, result->client, result->timestamp, seq);
 	}
 }
 

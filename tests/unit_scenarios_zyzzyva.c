@@ -413,6 +413,49 @@ static const struct scenario bad_certificates_scenario = {
     .expect = wrong_ones_refused,
 };
 
+/* ---- C05: clients that have to sign -------------------------------------------------------- */
+
+static uint64_t
+slots_signed(const struct sim *sim)
+{
+	return figures_sum(sim, CLIENTS, "slots_signed");
+}
+
+static bool
+somebody_signs(struct sim *sim)
+{
+	return slots_signed(sim) > 0;
+}
+
+static const char *
+nobody_signs(struct sim *sim)
+{
+	return slots_signed(sim) == 0 ? NULL : "a client signs although nothing spoils its MACs";
+}
+
+static const struct scenario flips_stop_scenario = {
+    .id = "C05 flips stop",
+    .story = "MACs are spoilt on their way for a while: later nobody has to sign any more",
+    .mode = "zyzzyva",
+    .faulty = C(1),
+    .request_auth = AUTH_MAC,
+    .operations = 6000,
+    .batch = 1,
+    .horizon_ns = 4000 * MS,
+    .rules =
+	{
+	    {.act = SCENARIO_FAULT,
+		.at_ns = 50 * MS,
+		.fault = {.kind = FAULT_PARTIAL_VECTOR,
+		    .from = C(1),
+		    .to = R(1) | R(2) | R(3),
+		    .amount = FAULT_VECTORS_ONLY,
+		    .end_ns = 150 * MS}},
+	    {.at_ns = 60 * MS, .when = somebody_signs, .act = SCENARIO_COUNT},
+	},
+    .expect = nobody_signs,
+};
+
 /* ---- Z12, Z14: MACs and signatures that do not agree ------------------------------------- */
 
 /* Its own signatures are good, so there is somebody to ask what it is about. */
@@ -518,6 +561,7 @@ TELL(late)
 TELL(no_commit)
 TELL(commit_to_one)
 TELL(bad_certificates)
+TELL(flips_stop)
 TELL(silent_primary)
 TELL(restart)
 TELL(some_macs)
@@ -546,6 +590,7 @@ static const struct unit_story stories[] = {
     STORY(no_commit),
     STORY(commit_to_one),
     STORY(bad_certificates),
+    STORY(flips_stop),
     STORY(silent_primary),
     STORY(restart),
     STORY(some_macs),

@@ -539,6 +539,10 @@ who_must_sign(void)
 	if (rig.out.sends_count == 0 || rig.out.sends[0].header->type != ZYZZYVA_ASK)
 		wait_for_send();
 	expect_to_all(ZYZZYVA_ASK, PROOF_SIGNATURE);
+	wait_for_send();
+	expect_to_all(ZYZZYVA_ASK, PROOF_VECTOR); /* who lost its memory takes no signature */
+	wait_for_send();
+	expect_to_all(ZYZZYVA_ASK, PROOF_SIGNATURE);
 	for (uint16_t from = 0; from < 3; from++)
 		states(from);
 	expect_to_all(ZYZZYVA_COMMIT, PROOF_SIGNATURE);

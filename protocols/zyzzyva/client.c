@@ -116,7 +116,9 @@ static uint8_t *
 tell_all(struct client *c, uint32_t index, struct letter *letter, struct outbox *out)
 {
 	struct stamp stamp = stamp_of(c, index);
-	letter->proof = c->slots[index].must_sign ? PROOF_SIGNATURE : c->ops.config.request_proof;
+	/* Once it has a vector: of a replica that lost its memory nobody had to sign. */
+	bool signs = c->slots[index].must_sign && path_of(c)->slots[index].repeated != 1;
+	letter->proof = signs ? PROOF_SIGNATURE : c->ops.config.request_proof;
 	letter->seq = c->ops.list[index].timestamp;
 	/* Replies have just come, however long they took: this is asked again after the usual
 	   time, and then all are asked anew, after twice as long as before. */

@@ -201,15 +201,17 @@ statement_take(struct zyzzyva *r, const struct message_header *h, const uint8_t 
 
 /* ---- clients on the slow path ------------------------------------------------------ */
 
+/* Its signature counts where it counts for REQUESTs, too: see requests_screen(). */
 static bool
 client_fits(const struct zyzzyva *r, const struct message_header *h)
 {
 	const struct protocol_config *config = &r->me.config;
-	bool proof =
-	    h->proof == config->request_proof ||
-	    (h->proof == PROOF_SIGNATURE && config->request_proof == PROOF_VECTOR &&
-		h->sender < config->slots_count && r->requests.clients[h->sender].must_sign);
-	return proof && h->sender < config->slots_count && h->seq != 0;
+	if (h->sender >= config->slots_count || h->seq == 0)
+		return false;
+	const struct client_state *c = &r->requests.clients[h->sender];
+	return h->proof == config->request_proof ||
+	       (h->proof == PROOF_SIGNATURE && config->request_proof == PROOF_VECTOR &&
+		   (c->may_sign || c->complaints != 0));
 }
 
 /* What a certificate that is known covers needs no further proof. */

@@ -273,6 +273,19 @@ slow_settle(struct client *c, uint32_t index, const struct event *event, struct 
 	return true;
 }
 
+/*
+ * An operation that needs all replicas' answers, or two rounds of a quorum's, is seldom
+ * answered at the first attempt where messages are lost, though nobody is busy. That f + 1
+ * have answered before it was asked for again tells that, unambiguously.
+ */
+static void
+patience_restore(struct client *c, uint32_t index)
+{
+	if (c->ops.doublings > 0 && c->ops.list[index].tries == 0 &&
+	    votes_most(&c->slots[index].votes) >= quorum_weak(c->ops.config.faults))
+		c->ops.doublings = 0;
+}
+
 static void
 on_vote(struct client *c, uint32_t index, const struct event *event, struct outbox *out)
 {
@@ -282,6 +295,7 @@ on_vote(struct client *c, uint32_t index, const struct event *event, struct outb
 	if (c->ops.config.wait_all)
 		return;
 	c->now_ns = event->now_ns;
+	patience_restore(c, index);
 	if (s->state == SLOW_COMMITTED && bft_client_body(c, index, s->result32) != NULL) {
 		bft_client_answer(c, index, s->result32, event, out);
 		return;

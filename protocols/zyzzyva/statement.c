@@ -287,6 +287,8 @@ statement_on_ask(struct zyzzyva *r, const struct message *m, struct outbox *out)
 	const struct message_header *h = m->header;
 	const struct ask_body *b = (const void *)m->body;
 	uint64_t view = h->view >> ZYZZYVA_ASK_SHIFT;
+	/* It counts on that, whatever becomes of this operation. */
+	bool promised = (h->view & ZYZZYVA_ASK_HASTY) != 0 && commit_promise(r, h->sender);
 	if (b->seq <= r->stable) {
 		replies_recall(h->sender, h->seq, out);
 		return;
@@ -294,7 +296,6 @@ statement_on_ask(struct zyzzyva *r, const struct message *m, struct outbox *out)
 	if (view != r->me.view || !replica_speaks(r) || b->seq > r->executed ||
 	    !history_is(r, b->seq, b->history32))
 		return;
-	bool promised = (h->view & ZYZZYVA_ASK_HASTY) != 0 && commit_promise(r, h->sender);
 	bool certified = b->seq <= r->certified;
 	if (certified)
 		commit_send(r, h->sender, h->seq, b->history32, out);

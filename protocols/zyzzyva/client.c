@@ -16,8 +16,7 @@ enum {
 	GATHERED_COUNT = 256,	  /* certificates in the making that a node remembers */
 	FAST_PATIENCE = 2,	  /* latencies after which the fast path is given up */
 	PROMISE_PATIENCE = 8,	  /* ... and LOCAL-COMMITs that were promised */
-	HASTE_PART = 2,		  /* of retry_ns without a fast answer: then haste begins */
-	FAST_PART = 4,		  /* of retry_ns, at most; and as a tick, at least */
+	HASTE_PART = 2,		  /* of the patience without a fast answer: then haste begins */
 	SLOW_REPEATS_MAX = 2,	  /* ASKs or COMMITs again, before the result is asked for again */
 	FAST_STREAK = 16,	  /* fast answers after which the fast path is waited for again */
 	STREAK_DOUBLINGS_MAX = 6, /* of that number, each time that it was waited for in vain */
@@ -228,10 +227,10 @@ slow_begin(struct client *c, uint32_t index, const struct tally *t, const struct
 static void
 slow_wait(struct client *c, uint32_t index, enum slow_state state)
 {
-	uint64_t retry_ns = c->ops.config.retry_ns;
 	uint32_t latencies = state == SLOW_PROMISED ? PROMISE_PATIENCE : FAST_PATIENCE;
-	uint64_t least_ns = latencies * retry_ns / CLIENT_TICKS_PER_RETRY / FAST_PATIENCE;
-	uint64_t most_ns = latencies * retry_ns / FAST_PART / FAST_PATIENCE;
+	uint64_t least_ns =
+	    latencies * c->ops.config.retry_ns / CLIENT_TICKS_PER_RETRY / FAST_PATIENCE;
+	uint64_t most_ns = client_slots_patience(&c->ops) / (state == SLOW_PROMISED ? 1 : 2);
 	uint64_t wait_ns = latencies * c->ops.latency_ns;
 	if (wait_ns < least_ns)
 		wait_ns = least_ns;
@@ -276,14 +275,21 @@ slow_settle(struct client *c, uint32_t index, const struct event *event, struct 
 /*
  * An operation that needs all replicas' answers, or two rounds of a quorum's, is seldom
  * answered at the first attempt where messages are lost, though nobody is busy. That f + 1
- * have answered before it was asked for again tells that, unambiguously.
+ * have answered the one that is timed before it was asked for again tells that, and how
+ * long answers take, unambiguously.
  */
 static void
 patience_restore(struct client *c, uint32_t index)
 {
-	if (c->ops.doublings > 0 && c->ops.list[index].tries == 0 &&
-	    votes_most(&c->slots[index].votes) >= quorum_weak(c->ops.config.faults))
-		c->ops.doublings = 0;
+	struct client_slots *ops = &c->ops;
+	const struct client_operation *o = &ops->list[index];
+	if (ops->doublings == 0 || ops->timed_ns == 0 || ops->timed != index ||
+	    ops->timed_timestamp != o->timestamp || o->tries > 0 ||
+	    votes_most(&c->slots[index].votes) < quorum_weak(ops->config.faults))
+		return;
+	if (c->now_ns - ops->timed_ns > ops->latency_ns)
+		ops->latency_ns = c->now_ns - ops->timed_ns;
+	ops->doublings = 0;
 }
 
 static void
@@ -324,7 +330,7 @@ haste_begin(struct client *c)
 {
 	struct path *p = path_of(c);
 	/* Who is late once, as after a stall, is waited for again by the next operation. */
-	if (c->now_ns - p->fast_ns < c->ops.config.retry_ns / HASTE_PART)
+	if (c->now_ns - p->fast_ns < client_slots_patience(&c->ops) / HASTE_PART)
 		return;
 	if (!p->hasty && p->doublings < STREAK_DOUBLINGS_MAX)
 		p->doublings++;

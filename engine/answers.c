@@ -158,6 +158,9 @@ answers_moved(struct answers *a, uint32_t instance, const struct moved *moved, u
 	answer->seq = moved->seq;
 	answer->done = moved->done;
 	answer->moves = ++a->moves[instance];
+	answer->checkpoint = moved->state_digest32 != NULL;
+	if (answer->checkpoint)
+		memcpy(answer->digest32, moved->state_digest32, sizeof(answer->digest32));
 }
 
 /* Has the pillar an instance that has not delivered what another one has? */
@@ -171,13 +174,16 @@ behind(const struct answers *a, uint32_t pillar, const struct merge *merge)
 	return false;
 }
 
-void
+bool
 answers_flush(struct answers *a, const struct merge *merge)
 {
+	bool told = true;
 	for (uint32_t i = 0; i < a->links_count; i++) {
 		bool news = a->told[i] < merge->frontier && behind(a, i, merge);
-		if (a->filling[i] == NULL && (!news || parcel_for(a, i, 0) == NULL))
-			continue;
-		parcel_send(a, i);
+		if (a->filling[i] != NULL || (news && parcel_for(a, i, 0) != NULL))
+			parcel_send(a, i);
+		else
+			told &= !news;
 	}
+	return told;
 }

@@ -13,7 +13,7 @@
 #include "engine/merge.h"
 #include "engine/parcel.h"
 
-enum { PILLARS_MAX = 16 };
+enum { PILLARS_MAX = LIMIT_PILLARS };
 
 /* Written by the executor's core alone. */
 struct answers_counters {
@@ -46,7 +46,10 @@ void answers_last(struct answers *a, uint32_t instance, uint64_t seq, const uint
 void answers_moved(
     struct answers *a, uint32_t instance, const struct moved *moved, uint64_t frontier);
 
-/* Sends parcels off, and the frontier to pillars that have to catch up with it. */
-void answers_flush(struct answers *a, const struct merge *merge);
+/*
+ * Sends parcels off, and the frontier to pillars that have to catch up with it.
+ * False: one of these has all parcels, and has yet to be told.
+ */
+bool answers_flush(struct answers *a, const struct merge *merge);
 
 #endif

@@ -43,8 +43,9 @@ bool
 parcel_link_open(struct parcel_link *link, uint32_t body_size_max)
 {
 	link->size = size_of(body_size_max);
-	link->count = parcel_link_count(body_size_max);
-	link->memory = aligned_alloc(ALIGNMENT, parcel_link_memory(body_size_max));
+	if (link->count == 0)
+		link->count = parcel_link_count(body_size_max);
+	link->memory = aligned_alloc(ALIGNMENT, 2 * link->count * stride_of(link->size));
 	if (link->memory == NULL)
 		return false;
 	for (uint32_t i = 0; i < 2 * link->count; i++) {

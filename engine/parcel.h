@@ -51,7 +51,7 @@ struct parcel_link {
 	struct lane answers;	      /* full, from the executor, ... */
 	struct lane answers_empty;    /* ... and back */
 	uint32_t size;		      /* bytes that a parcel holds */
-	uint32_t count;		      /* parcels of each side */
+	uint32_t count;		      /* parcels of each side; 0: parcel_link_count() */
 	uint8_t *memory;	      /* of all of them */
 };
 
@@ -72,7 +72,7 @@ struct parcel_answer {
 	enum parcel_kind kind;
 	uint32_t size; /* bytes, with what follows */
 	uint16_t instance;
-	bool checkpoint; /* LAST: digest32 is the state's */
+	bool checkpoint; /* LAST, STATE: digest32 is the state's */
 	bool done;	 /* STATE */
 	uint32_t results_count;
 	uint32_t asks;	/* of this instance to move the state, as far as the executor knows */

@@ -197,7 +197,9 @@ state_step(struct pillar *p, const struct parcel_answer *answer)
 	    .type = EVENT_STATE,
 	    .now_ns = p->shard->now_ns,
 	    .frontier = p->shard->frontier,
-	    .moved = {.seq = answer->seq, .done = answer->done},
+	    .moved = {.seq = answer->seq,
+		.done = answer->done,
+		.state_digest32 = answer->checkpoint ? answer->digest32 : NULL},
 	};
 	shard_step(p->shard, answer->instance / p->pillars_count, &event);
 }

@@ -211,9 +211,13 @@ moved_step(struct replica *r)
 	check(!r->running && !r->transfer.active);
 	if (!answers_room(&r->answers, instance))
 		return false;
+	uint8_t root32[DIGEST_SIZE];
+	bool whole = position % r->merge.instances_count == 0;
+	bool named = whole && r->moved_done && state_root(&r->executor.state, position, root32);
 	struct moved moved = {
 	    .seq = slots_executed(r, instance, position),
 	    .done = r->moved_done,
+	    .state_digest32 = named ? root32 : NULL,
 	};
 	/* What the machine delivers in this step comes after the move. */
 	r->moved &= r->moved - 1;
@@ -539,7 +543,9 @@ enum progress { PROGRESS_MADE, PROGRESS_BLOCKED, PROGRESS_DONE };
 static enum progress
 work(struct replica *r)
 {
-	if (r->moved != 0)
+	/* Nothing is under way when the state has moved; a pillar may be told of it later. */
+	bool still = !r->running && !r->transfer.active && slice_done(&r->slice);
+	if (r->moved != 0 && still)
 		return moved_step(r) ? PROGRESS_MADE : PROGRESS_BLOCKED;
 	if (r->transfer.active)
 		return PROGRESS_DONE;
@@ -635,8 +641,8 @@ drain(void *owner)
 	} while (__builtin_expect(transfer_busy(&r->transfer), 0) && transfer_pump(r));
 	if (__builtin_expect(r->transfer.active, 0))
 		lines_drop(r);
-	if (r->answers.links_count > 0)
-		answers_flush(&r->answers, &r->merge);
+	if (r->answers.links_count > 0 && !answers_flush(&r->answers, &r->merge))
+		r->blocked = true;
 }
 
 uint64_t

@@ -202,6 +202,10 @@ checkpoints_on_state(struct checkpoints *c, const struct moved *moved)
 	bool committed = moved->seq <= c->stable_seen.seq || moved->seq == c->fetching;
 	c->moving = false;
 	c->fetching = 0;
+	/* A sibling may have wanted it: once it is stable, our log has to go on from there. */
+	if (moved->state_digest32 != NULL && moved->seq % c->me->config.checkpoint_interval == 0 &&
+	    place_of(c, c->own, moved->seq)->seq <= moved->seq)
+		checkpoint_set(place_of(c, c->own, moved->seq), moved->seq, moved->state_digest32);
 	return committed;
 }
 

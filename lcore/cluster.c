@@ -189,6 +189,20 @@ loops_fill(struct cluster *c, struct node *node)
 }
 
 static bool
+keys_make(const struct cluster *c, struct key_pair *pairs,
+    uint8_t public_keys[][CRYPTO_PUBLIC_SIZE], char *error)
+{
+	for (uint32_t i = 0; i < c->nodes_count; i++) {
+		if (keys_generate(&pairs[i]) != 0) {
+			snprintf(error, ERROR_SIZE, "the system gives no random bytes for keys");
+			return false;
+		}
+		memcpy(public_keys[i], pairs[i].public33, CRYPTO_PUBLIC_SIZE);
+	}
+	return true;
+}
+
+static bool
 nodes_open(struct cluster *c, const struct cluster_config *config, char *error)
 {
 	struct frame_address addresses[ADDRESSES_MAX];
@@ -197,13 +211,8 @@ nodes_open(struct cluster *c, const struct cluster_config *config, char *error)
 	addresses_make(c, addresses);
 	if (!network_open(c, addresses, error))
 		return false;
-	for (uint32_t i = 0; i < c->nodes_count; i++) {
-		if (keys_generate(&pairs[i]) != 0) {
-			snprintf(error, ERROR_SIZE, "the system gives no random bytes for keys");
-			return false;
-		}
-		memcpy(public_keys[i], pairs[i].public33, sizeof(public_keys[i]));
-	}
+	if (!keys_make(c, pairs, public_keys, error))
+		return false;
 	bool opened = true;
 	int log_type = notes_log_type();
 	for (uint32_t i = 0; opened && i < c->nodes_count; i++) {

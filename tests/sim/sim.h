@@ -188,7 +188,7 @@ struct sim_report {
 /* Pointers from one unit of a node to another: what is given takes a while to be seen. */
 struct sim_lane {
 	struct sim_unit *taker;
-	bool wakes; /* the taker; empty parcels are looked for by who lacks one */
+	bool wakes;	 /* the taker; empty parcels are looked for by who lacks one */
 	uint64_t number; /* of what was given: draws the delays */
 	uint64_t last_ns;
 	uint32_t first;

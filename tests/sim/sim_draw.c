@@ -14,7 +14,7 @@ enum {
 	STREAM_SETTINGS = 5,
 	STREAM_PILLARS = 0x9111a, /* of sim_draw() */
 	MANY_REPLICAS = 7,	  /* above, runs have fewer operations and more messages */
-	LANE_HOPS = 4,	   /* to the executor and back, and for news of the frontier */
+	LANE_HOPS = 4,		  /* to the executor and back, and for news of the frontier */
 	ROUND_HOPS = 5, /* from a request to its reply, with three rounds among replicas */
 };
 

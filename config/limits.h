@@ -21,6 +21,7 @@ enum {
 	LIMIT_NODES = LIMIT_REPLICAS + LIMIT_CLIENT_NODES,
 	/* One instance for each lcore is all that sharding can use. */
 	LIMIT_INSTANCES = 64,
+	LIMIT_PILLARS = 15, /* lcores of a replica that order: with the executor's, LIMIT_QUEUES */
 	/* Sets of lcores are 64-bit masks; pipes are a matrix over lcores. */
 	LIMIT_LCORES = 64,
 	/* Queues of a port: as many as af_packet and the in-process switch have. */

@@ -123,6 +123,19 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .programs = PROGRAM_CLUSTER,
 	    .group = GROUP_PROTOCOL,
 	},
+    [OPTION_PILLARS] =
+	{
+	    .name = "pillars",
+	    .argument = "L",
+	    .initial = "0",
+	    .help = "lcores on which a replica orders, instance i on i mod L, beside the one "
+		    "on which it executes; 0: one does both",
+	    .parse = option_parse_u32,
+	    .max = LIMIT_PILLARS,
+	    FIELD(pillars),
+	    .programs = PROGRAM_CLUSTER,
+	    .group = GROUP_MACHINE,
+	},
     [OPTION_BATCH] =
 	{
 	    .name = "batch",

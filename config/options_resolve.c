@@ -75,6 +75,17 @@ resolve_replicas(
 		return fail(program, error, "--tentative does not fit --instances %u: give 1",
 		    options->instances);
 	}
+	if (options->pillars > options->instances) {
+		return fail(program, error,
+		    "--pillars %u are more than --instances %u, and some would have nothing to do: "
+		    "give fewer",
+		    options->pillars, options->instances);
+	}
+	/* What may be undone stays on the lcore that executes it. */
+	if (options->pillars > 0 && (mode->speculative || options->tentative)) {
+		return fail(program, error, "--pillars does not fit %s: give 0",
+		    options->tentative ? "--tentative" : "a speculative mode");
+	}
 	if (!mode->speculative && options->wait_all)
 		return fail(program, error,
 		    "--wait-all does not fit mode %s: it is for speculative ones", mode->name);

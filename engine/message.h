@@ -25,11 +25,12 @@
 
 enum {
 	MESSAGE_VERSION = 1,
-	MESSAGE_ALIGNMENT = 8, /* of a header in memory */
-	MAC_SIZE = 16,	       /* AES-CMAC, or HMAC-SHA-256 cut to 128 bits */
-	SIGNATURE_SIZE = 64,   /* ECDSA over secp256k1, compact r||s, low s */
-	MERKLE_DEPTH_MAX = 8,  /* one signature covers at most 256 messages */
-	MERKLE_HEAD_SIZE = 72, /* signature of the root, then the leaf's index and zeroes */
+	MESSAGE_ALIGNMENT = 8,	       /* of a header in memory */
+	MESSAGE_INSTANCE_NONE = 65535, /* what executors tell each other: FETCH, BLOCKS */
+	MAC_SIZE = 16,		       /* AES-CMAC, or HMAC-SHA-256 cut to 128 bits */
+	SIGNATURE_SIZE = 64,	       /* ECDSA over secp256k1, compact r||s, low s */
+	MERKLE_DEPTH_MAX = 8,	       /* one signature covers at most 256 messages */
+	MERKLE_HEAD_SIZE = 72,	       /* signature of the root, then the leaf's index and zeroes */
 };
 
 /* Types 1..15 mean the same in every protocol; a protocol's own start at 16. */
@@ -60,7 +61,7 @@ struct message_header {
 	uint32_t size;	   /* bytes: header + body + proof */
 	uint32_t cluster;  /* a message of another cluster is dropped */
 	uint16_t instance; /* ordering instance; in what goes to a client: the client's slot,
-			      whose instance is slot mod instances */
+			      whose instance is slot mod instances; MESSAGE_INSTANCE_NONE */
 	uint16_t sender;   /* replica index, or client slot in a request */
 	uint8_t protocol;  /* index in the registry */
 	uint8_t type;	   /* enum message_type, or the protocol's own */

@@ -8,7 +8,8 @@
 /* Measured with pbft, batches of 100 (perf/ratio.sh tells what a machine's signatures cost). */
 enum {
 	REPLICA_NS = 500,
-	CLIENT_NS = 300, /* and for each reply, most of which are dropped unread */
+	PILLARS_SHARE = 80, /* percent of it that is ordering, and replies */
+	CLIENT_NS = 300,    /* and for each reply, most of which are dropped unread */
 	CLIENT_REPLY_NS = 100,
 	SIGN_NS = 21000,
 	VERIFY_NS = 27500,
@@ -44,14 +45,44 @@ smaller(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
+/* A part of a replica goes to the lcore with least to do. */
+static uint16_t
+part_place(double *loads, uint32_t lcores_count, double cost)
+{
+	uint32_t least = 0;
+	for (uint32_t j = 1; j < lcores_count; j++)
+		least = loads[j] < loads[least] ? j : least;
+	loads[least] += cost;
+	return (uint16_t)least;
+}
+
+/* Executors and pillars: all first parts first, so that each replica has its fair share. */
+static void
+parts_place(struct placement *placement, double *loads, const struct placement_costs *costs,
+    const struct placement_counts *counts)
+{
+	double pillar = costs->replica * PILLARS_SHARE / 100 / counts->pillars;
+	double executor = costs->replica * (100 - PILLARS_SHARE) / 100;
+	for (uint32_t i = 0; i < counts->replicas; i++)
+		placement->replicas[i] = part_place(loads, counts->lcores, executor);
+	for (uint32_t p = 0; p < counts->pillars; p++) {
+		for (uint32_t i = 0; i < counts->replicas; i++)
+			placement->pillars[i][p] = part_place(loads, counts->lcores, pillar);
+	}
+}
+
 void
 placement_make(struct placement *placement, const struct placement_costs *costs,
-    uint32_t lcores_count, uint32_t replicas_count, uint32_t clients_count)
+    const struct placement_counts *counts)
 {
 	double loads[LIMIT_LCORES] = {0};
+	uint32_t lcores_count = counts->lcores;
+	uint32_t replicas_count = counts->replicas;
+	uint32_t clients_count = counts->clients;
 	check(lcores_count >= 1 && lcores_count <= LIMIT_LCORES);
 	check(replicas_count >= 1 && replicas_count <= LIMIT_REPLICAS && clients_count >= 1);
-	uint32_t own = smaller((lcores_count + 1) / 2, replicas_count);
+	check(counts->pillars <= LIMIT_PILLARS);
+	uint32_t own = smaller((lcores_count + 1) / 2, replicas_count * (1 + counts->pillars));
 	uint32_t client_lcores = lcores_count == 1 ? 1 : lcores_count - own;
 	uint32_t nodes = smaller(smaller(client_lcores, clients_count), LIMIT_CLIENT_NODES);
 	/* The last node may not be left without slots. */
@@ -62,12 +93,17 @@ placement_make(struct placement *placement, const struct placement_costs *costs,
 	};
 	for (uint32_t i = 0; i < placement->client_nodes && lcores_count > 1; i++)
 		loads[own + i] = costs->clients / placement->client_nodes;
+	if (counts->pillars > 0) {
+		parts_place(placement, loads, costs, counts);
+		return;
+	}
 	for (uint32_t i = 0; i < replicas_count; i++) {
-		uint32_t least = 0;
-		for (uint32_t j = 1; j < lcores_count; j++)
-			least = loads[j] < loads[least] ? j : least;
 		/* Those that can be alone are. */
-		placement->replicas[i] = (uint16_t)(i < own ? i : least);
-		loads[placement->replicas[i]] += costs->replica;
+		if (i < own) {
+			placement->replicas[i] = (uint16_t)i;
+			loads[i] += costs->replica;
+		} else {
+			placement->replicas[i] = part_place(loads, lcores_count, costs->replica);
+		}
 	}
 }

@@ -18,7 +18,16 @@ struct placement_costs {
 struct placement {
 	uint32_t replica_lcores; /* lcores 0 .. that serve no clients; with one lcore: 1 */
 	uint32_t client_nodes;	 /* each has an lcore of replica_lcores .. (with one: lcore 0) */
-	uint16_t replicas[LIMIT_REPLICAS]; /* the lcore of each */
+	uint16_t replicas[LIMIT_REPLICAS];		 /* the lcore of each, or of its executor */
+	uint16_t pillars[LIMIT_REPLICAS][LIMIT_PILLARS]; /* and of each of its pillars */
+};
+
+/* What is to be placed. */
+struct placement_counts {
+	uint32_t lcores;   /* 1 .. LIMIT_LCORES */
+	uint32_t replicas; /* 1 .. LIMIT_REPLICAS */
+	uint32_t pillars;  /* of each replica: 0 .. LIMIT_PILLARS */
+	uint32_t clients;
 };
 
 /* By the kinds of proof that `options` ask for. */
@@ -27,9 +36,10 @@ struct placement_costs placement_costs(const struct options *options);
 /*
  * Half of the lcores, rounded up, are for replicas, the others for a client node
  * each. Where replicas must share lcores, each goes where there is least to do,
- * be it beside clients. lcores_count 1 .. LIMIT_LCORES, replicas 1 .. LIMIT_REPLICAS.
+ * be it beside clients. The parts of a replica of several lcores are placed
+ * one by one, as if each were a replica.
  */
 void placement_make(struct placement *placement, const struct placement_costs *costs,
-    uint32_t lcores_count, uint32_t replicas_count, uint32_t clients_count);
+    const struct placement_counts *counts);
 
 #endif

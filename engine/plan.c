@@ -236,6 +236,7 @@ plan_make(struct plan *plan, const struct plan_input *input)
 	plan->burst_max = signed_each && single ? burst_signed : SHARD_BURST_MAX;
 	plan->client_burst_max = p->reply_proof == PROOF_SIGNATURE ? burst_signed : plan->burst_max;
 	plan->large_count = OUTBOX_LARGE_MAX;
+	plan->pillars_count = (uint16_t)o->pillars;
 	plan->assemblies_count = assemblies_count(plan, o->replicas);
 	plan->ring_size = plan_ring_size(o);
 	plan->slots_per_node =

@@ -56,7 +56,16 @@ struct plan {
 	uint32_t client_burst_max;	  /* and a client node */
 	uint32_t slots_per_node;	  /* client slots; the last node may have fewer */
 	uint32_t slots_total;		  /* of all client nodes */
+	uint16_t pillars_count;		  /* of each replica; 0: it is on one lcore */
 };
+
+/* Bytes of the largest result or operation, for the parcels between lcores. */
+static inline uint32_t
+plan_body_size_max(const struct plan *plan)
+{
+	const struct protocol_config *p = &plan->protocol;
+	return p->result_size_max > p->request_size_max ? p->result_size_max : p->request_size_max;
+}
 
 void plan_make(struct plan *plan, const struct plan_input *input);
 

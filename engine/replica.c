@@ -18,7 +18,7 @@ merge_options(const struct replica_config *config)
 	while (queue_count < config->shard.protocol->window + 1)
 		queue_count *= 2;
 	return (struct merge_options){
-	    .instances_count = (uint16_t)config->shard.machines_count,
+	    .instances_count = config->shard.protocol->instances_count,
 	    .queue_count = queue_count,
 	};
 }
@@ -27,7 +27,10 @@ uint64_t
 replica_memory(const struct replica_config *config)
 {
 	struct merge_options merge = merge_options(config);
-	return sizeof(struct replica) + shard_memory(&config->shard) + merge_memory_size(&merge) +
+	struct shard_config shard = config->shard;
+	if (config->pillars_count > 0)
+		shard.machines_count = 0;
+	return sizeof(struct replica) + shard_memory(&shard) + merge_memory_size(&merge) +
 	       executor_memory_size(&config->executor);
 }
 
@@ -44,12 +47,17 @@ shard_make(struct replica *r, const struct replica_config *config)
 	};
 	shard.drain = drain;
 	shard.owner = r;
+	if (config->pillars_count > 0)
+		shard.machines_count = 0;
 	if (shard.protocol->replicas_count > 1) {
 		shard.screen = screen;
 		shard.step = step;
 	}
 	transfer_init(&r->transfer, &transfer);
 	r->shard = shard_open(&shard);
+	r->answers.shard = r->shard;
+	r->answers.links = config->links;
+	r->answers.links_count = config->pillars_count;
 	return r->shard != NULL;
 }
 
@@ -57,6 +65,7 @@ int
 replica_open(struct replica *r, const struct replica_config *config)
 {
 	*r = (struct replica){0};
+	check(config->pillars_count <= PILLARS_MAX);
 	struct merge_options options = merge_options(config);
 	int error = merge_open(&r->merge, &options);
 	if (error != 0)
@@ -112,7 +121,7 @@ slots_executed(const struct replica *r, uint32_t instance, uint64_t position)
 static void
 batches_forget(struct replica *r)
 {
-	while (executor_next(&r->executor, r->results, REPLICA_RESULTS_MAX) > 0)
+	while (executor_next(&r->executor, r->results, SLICE_RESULTS_MAX) > 0)
 		continue;
 	check(executor_done(&r->executor));
 	r->running = false;
@@ -120,8 +129,7 @@ batches_forget(struct replica *r)
 	r->named = false;
 	r->slot_mark = false;
 	r->deferred = 0;
-	r->results_next = 0;
-	r->results_count = 0;
+	r->slice = (struct slice){0};
 }
 
 /* The state has arrived somewhere: every instance is told, and goes on from there. */
@@ -194,28 +202,27 @@ transfer_finish(struct replica *r)
 	state_moved(r, done);
 }
 
-/* EVENT_STATE to an instance that is owed one. False: no room for the step. */
+/* EVENT_STATE to an instance that is owed one. False: no room for it. */
 static bool
 moved_step(struct replica *r)
 {
-	uint32_t machine = (uint32_t)__builtin_ctzll(r->moved);
+	uint32_t instance = (uint32_t)__builtin_ctzll(r->moved);
 	uint64_t position = executor_position(&r->executor);
 	check(!r->running && !r->transfer.active);
-	if (!shard_room(r->shard, 0))
+	if (!answers_room(&r->answers, instance))
 		return false;
-	bool named = state_root(&r->executor.state, position, r->digest32);
-	struct event event = {
-	    .type = EVENT_STATE,
-	    .now_ns = r->shard->now_ns,
-	    .frontier = r->merge.frontier,
-	    .moved = {.seq = slots_executed(r, machine, position),
-		.state_digest32 = named ? r->digest32 : NULL,
-		.done = r->moved_done},
+	uint8_t root32[DIGEST_SIZE];
+	bool whole = position % r->merge.instances_count == 0;
+	bool named = whole && r->moved_done && state_root(&r->executor.state, position, root32);
+	struct moved moved = {
+	    .seq = slots_executed(r, instance, position),
+	    .done = r->moved_done,
+	    .state_digest32 = named ? root32 : NULL,
 	};
 	/* What the machine delivers in this step comes after the move. */
 	r->moved &= r->moved - 1;
-	r->forgetting &= ~(1ull << machine);
-	shard_step(r->shard, machine, &event);
+	r->forgetting &= ~(1ull << instance);
+	answers_moved(&r->answers, instance, &moved, r->merge.frontier);
 	return true;
 }
 
@@ -241,7 +248,7 @@ read_push(struct replica *r, const struct delivery *d)
 	}
 	uint32_t index = (r->reads_first + r->reads_count++) % REPLICA_READS_MAX;
 	r->reads[index] = (struct replica_read){
-	    .machine = d->instance,
+	    .instance = d->instance,
 	    .op_size = d->batch_size,
 	    .timestamp = d->timestamp,
 	    .op = d->batch,
@@ -268,83 +275,112 @@ batch_push(struct replica *r, const struct delivery *d)
 	check(pushed);
 }
 
+static void
+delivery_take(struct replica *r, const struct delivery *d)
+{
+	switch (d->kind) {
+	case DELIVERY_BATCH:
+		batch_push(r, d);
+		break;
+	case DELIVERY_RECALL:
+		recall_push(r, d);
+		break;
+	case DELIVERY_READ:
+		read_push(r, d);
+		break;
+	case DELIVERY_STABLE:
+		stable_note(r, slot_position(r, d->seq));
+		break;
+	case DELIVERY_ROLLBACK:
+		rollback(r, d);
+		break;
+	case DELIVERY_TRANSFER:
+		transfer_start(r, d);
+		break;
+	}
+}
+
+/*
+ * One of a pillar's. Where its machine has not heard of the state's last move,
+ * what it delivers is forgotten, and where it wants a state that this move has
+ * brought, it is told of it once more: by then it listens.
+ */
+static void
+record_take(struct replica *r, const struct parcel_delivery *record)
+{
+	const struct delivery *d = &record->delivery;
+	bool outdated = record->moves != r->answers.moves[d->instance];
+	check(d->kind != DELIVERY_ROLLBACK);
+	if (d->kind == DELIVERY_TRANSFER) {
+		r->answers.asks[d->instance]++;
+		outdated &= !r->transfer.active &&
+			    slot_position(r, d->seq) <= executor_position(&r->executor);
+		if (outdated) {
+			r->moved_done |= r->moved == 0;
+			r->moved |= 1ull << d->instance;
+			r->forgetting |= 1ull << d->instance;
+			return;
+		}
+	} else if (d->kind == DELIVERY_BATCH && outdated) {
+		r->counters.batches_forgotten++;
+		return;
+	}
+	delivery_take(r, d);
+}
+
+static void
+parcel_take(struct replica *r, struct lane *empty, struct parcel *p)
+{
+	while (p->read < p->used) {
+		const struct parcel_delivery *record = (const void *)(p->bytes + p->read);
+		uint32_t op_size =
+		    record->delivery.kind == DELIVERY_READ ? record->delivery.batch_size : 0;
+		p->read += (uint32_t)sizeof(*record) + parcel_padded(op_size);
+		record_take(r, record);
+	}
+	check(r->taken_count < PILLARS_MAX * PARCELS_MAX);
+	r->taken[r->taken_count++] = (struct replica_parcel){empty, p};
+}
+
+static void
+parcels_take(struct replica *r)
+{
+	while (replica_ready(r)) {
+		for (uint32_t i = 0; i < r->answers.links_count; i++) {
+			struct parcel *p = r->incoming[i];
+			r->incoming[i] = NULL;
+			if (p != NULL)
+				parcel_take(r, &r->answers.links[i].deliveries_empty, p);
+		}
+	}
+}
+
+uint32_t
+replica_parcels_return(struct replica *r)
+{
+	uint32_t count = r->taken_count;
+	for (uint32_t i = 0; i < count; i++) {
+		struct lane *empty = r->taken[i].empty;
+		empty->give(empty->self, r->taken[i].parcel);
+	}
+	r->taken_count = 0;
+	return count;
+}
+
 /* What the machines have delivered, in their order. */
 static void
 deliveries_take(struct replica *r)
 {
 	struct outbox *out = &r->shard->outbox;
-	for (uint32_t i = 0; i < out->deliveries_count; i++) {
-		const struct delivery *d = &out->deliveries[i];
-		switch (d->kind) {
-		case DELIVERY_BATCH:
-			batch_push(r, d);
-			break;
-		case DELIVERY_RECALL:
-			recall_push(r, d);
-			break;
-		case DELIVERY_READ:
-			read_push(r, d);
-			break;
-		case DELIVERY_STABLE:
-			stable_note(r, slot_position(r, d->seq));
-			break;
-		case DELIVERY_ROLLBACK:
-			rollback(r, d);
-			break;
-		case DELIVERY_TRANSFER:
-			transfer_start(r, d);
-			break;
-		}
-	}
+	for (uint32_t i = 0; i < out->deliveries_count; i++)
+		delivery_take(r, &out->deliveries[i]);
 	out->deliveries_count = 0;
+	if (r->answers.links_count > 0)
+		parcels_take(r);
 	r->shard->frontier = r->merge.frontier;
 }
 
 /* ---- results ----------------------------------------------------------- */
-
-/* How many of the waiting results can be stepped at once, by envelopes and large buffers. */
-static uint32_t
-results_that_fit(struct replica *r)
-{
-	const struct outbox *out = &r->shard->outbox;
-	const struct machine *m = r->shard->config.machine;
-	uint32_t small = out->sends_ready - out->sends_count - m->sends_per_step;
-	uint32_t large = out->large_ready - out->large_count - m->large_per_step;
-	uint32_t inline_max = r->shard->result_inline_max;
-	uint32_t count = 0;
-	while (r->results_next + count < r->results_count && count < small) {
-		if (r->results[r->results_next + count].size > inline_max && large-- == 0)
-			break;
-		count++;
-	}
-	return count;
-}
-
-/* Steps all waiting results. False: no envelopes, they wait on. */
-static bool
-results_step(struct replica *r)
-{
-	while (r->results_next < r->results_count) {
-		uint32_t count = shard_room(r->shard, 0) ? results_that_fit(r) : 0;
-		if (count == 0) {
-			shard_flush(r->shard);
-			count = shard_room(r->shard, 0) ? results_that_fit(r) : 0;
-		}
-		if (count == 0)
-			return false;
-		struct event event = {
-		    .type = EVENT_EXECUTED,
-		    .now_ns = r->shard->now_ns,
-		    .frontier = r->shard->frontier,
-		    .executed = {.seq = r->results_seq,
-			.results = r->results + r->results_next,
-			.results_count = count},
-		};
-		r->results_next += count;
-		shard_step(r->shard, r->results_machine, &event);
-	}
-	return true;
-}
 
 /* Gives the state after the batch its name, where somebody asked for one. */
 static void
@@ -360,21 +396,6 @@ state_name(struct replica *r, bool checkpoint)
 		stable_note(r, r->position);
 }
 
-/* The batch's memory goes back to the protocol. */
-static void
-last_step(struct replica *r, uint32_t machine, bool checkpoint)
-{
-	struct event event = {
-	    .type = EVENT_EXECUTED,
-	    .now_ns = r->shard->now_ns,
-	    .frontier = r->shard->frontier,
-	    .executed = {.seq = r->batch.seq,
-		.state_digest32 = checkpoint ? r->digest32 : NULL,
-		.last = true},
-	};
-	shard_step(r->shard, machine, &event);
-}
-
 /*
  * The batch is done. Where a checkpoint was asked for, instances before the
  * last wait for the last one's batch: the digest is of the whole slot. False:
@@ -383,10 +404,10 @@ last_step(struct replica *r, uint32_t machine, bool checkpoint)
 static bool
 batch_finish(struct replica *r)
 {
-	bool whole = r->machine + 1u == r->merge.instances_count;
+	bool whole = r->instance + 1u == r->merge.instances_count;
 	r->slot_mark |= r->batch.mark;
 	if (r->batch.checkpoint && !whole) {
-		r->deferred |= 1ull << r->machine;
+		r->deferred |= 1ull << r->instance;
 		r->running = false;
 		return true;
 	}
@@ -395,19 +416,29 @@ batch_finish(struct replica *r)
 		state_name(r, checkpoint);
 	r->named = true;
 	while (whole && r->deferred != 0) {
-		if (!shard_room(r->shard, 0))
+		uint32_t instance = (uint32_t)__builtin_ctzll(r->deferred);
+		if (!answers_room(&r->answers, instance))
 			return false;
-		uint32_t machine = (uint32_t)__builtin_ctzll(r->deferred);
 		r->deferred &= r->deferred - 1;
 		/* The last instance may not have asked: it gets the digest all the same. */
 		r->batch.checkpoint = true;
-		last_step(r, machine, true);
+		answers_last(&r->answers, instance, r->batch.seq, r->digest32);
 	}
-	if (!shard_room(r->shard, 0))
+	if (!answers_room(&r->answers, r->instance))
 		return false;
 	r->running = false;
-	last_step(r, r->machine, r->batch.checkpoint);
+	/* The batch's memory goes back to the protocol. */
+	answers_last(
+	    &r->answers, r->instance, r->batch.seq, r->batch.checkpoint ? r->digest32 : NULL);
 	return true;
+}
+
+/* `count` results lie ready. */
+static void
+slice_begin(struct replica *r, uint32_t instance, uint64_t seq, uint32_t count)
+{
+	r->slice =
+	    (struct slice){.seq = seq, .machine = instance, .count = count, .list = r->results};
 }
 
 /* Goes on with the batch in execution. False: blocked. */
@@ -415,12 +446,10 @@ static bool
 batch_run(struct replica *r)
 {
 	while (!r->finishing) {
-		r->results_next = 0;
-		r->results_seq = r->batch.seq;
-		r->results_machine = r->machine;
-		r->results_count = executor_next(&r->executor, r->results, REPLICA_RESULTS_MAX);
-		r->finishing = r->results_count == 0;
-		if (!results_step(r))
+		uint32_t count = executor_next(&r->executor, r->results, SLICE_RESULTS_MAX);
+		slice_begin(r, r->instance, r->batch.seq, count);
+		r->finishing = count == 0;
+		if (!answers_slice(&r->answers, &r->slice))
 			return false;
 	}
 	return batch_finish(r);
@@ -434,7 +463,7 @@ batch_begin(struct replica *r)
 	if (d == NULL)
 		return false;
 	r->batch = *d;
-	r->machine = instance;
+	r->instance = instance;
 	r->running = true;
 	r->finishing = false;
 	r->named = false;
@@ -448,16 +477,6 @@ batch_begin(struct replica *r)
 	return true;
 }
 
-/* One result that is of no batch. */
-static void
-result_stand(struct replica *r, uint32_t machine)
-{
-	r->results_seq = 0;
-	r->results_machine = machine;
-	r->results_next = 0;
-	r->results_count = 1;
-}
-
 static bool
 recall_begin(struct replica *r)
 {
@@ -467,7 +486,7 @@ recall_begin(struct replica *r)
 		r->recalls_count--;
 		if (!executor_recall(&r->executor, recall.client, recall.timestamp, &r->results[0]))
 			continue;
-		result_stand(r, recall.machine);
+		slice_begin(r, recall.instance, 0, 1);
 		return true;
 	}
 	return false;
@@ -489,18 +508,19 @@ read_begin(struct replica *r)
 			r->counters.reads_dropped++;
 			continue;
 		}
-		result_stand(r, read->machine);
+		slice_begin(r, read->instance, 0, 1);
 		return true;
 	}
 	return false;
 }
 
-/* An instance whose siblings are ahead fills its slot, so the merge never waits on silence. */
+/* An instance whose siblings are ahead fills its slot, so the merge never waits on
+   silence. Pillars do this themselves. */
 static bool
 idle_fill(struct replica *r)
 {
 	bool any = false;
-	if (r->merge.instances_count == 1)
+	if (r->merge.instances_count == 1 || r->answers.links_count > 0)
 		return false;
 	for (uint32_t i = 0; i < r->merge.instances_count; i++) {
 		if (r->merge.slots_next[i] > r->merge.frontier || !shard_room(r->shard, 0))
@@ -523,11 +543,13 @@ enum progress { PROGRESS_MADE, PROGRESS_BLOCKED, PROGRESS_DONE };
 static enum progress
 work(struct replica *r)
 {
-	if (r->moved != 0)
+	/* Nothing is under way when the state has moved; a pillar may be told of it later. */
+	bool still = !r->running && !r->transfer.active && slice_done(&r->slice);
+	if (r->moved != 0 && still)
 		return moved_step(r) ? PROGRESS_MADE : PROGRESS_BLOCKED;
 	if (r->transfer.active)
 		return PROGRESS_DONE;
-	if (!results_step(r))
+	if (!answers_slice(&r->answers, &r->slice))
 		return PROGRESS_BLOCKED;
 	if (r->running)
 		return batch_run(r) ? PROGRESS_MADE : PROGRESS_BLOCKED;
@@ -619,6 +641,8 @@ drain(void *owner)
 	} while (__builtin_expect(transfer_busy(&r->transfer), 0) && transfer_pump(r));
 	if (__builtin_expect(r->transfer.active, 0))
 		lines_drop(r);
+	if (r->answers.links_count > 0 && !answers_flush(&r->answers, &r->merge))
+		r->blocked = true;
 }
 
 uint64_t

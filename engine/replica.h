@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A replica on one core: a shard with all ordering instances, the merge of what
- * they deliver, the executor, and state transfer. Batches are executed in the
- * merged order as soon as there are envelopes for their replies; what does not
- * fit waits, and the protocol's window pushes back. One core owns it.
+ * A replica: the merge of what its ordering instances deliver, the executor, and
+ * state transfer. On one core, its shard has the instances' machines, too, and
+ * hands them what is executed by plain calls. On several, the machines are with
+ * pillars on cores of their own (engine/pillar.h), reached by parcels, and the
+ * shard here is left with the messages of state transfer. Batches are executed
+ * in the merged order as soon as there are envelopes, or parcels, for their
+ * replies; what does not fit waits, and the protocol's window pushes back. One
+ * core owns it.
  *
  * What machines call seq is a slot of their instance; here everything that
  * concerns the state is a position of the merged order (engine/merge.h). Slot s
@@ -17,18 +21,20 @@
  * then each instance gets EVENT_STATE. Until it has that, what it delivers is
  * forgotten, save for what follows a ROLLBACK that was done, of the instance
  * that asked for it. One EVENT_STATE answers all moves asked for before it; a
- * ROLLBACK during a transfer is answered by the transfer's.
+ * ROLLBACK during a transfer is answered by the transfer's. With pillars there
+ * is no ROLLBACK, and each delivery says of how many moves its machine had been
+ * told: one that does not know of the last is forgotten, and a TRANSFER to where
+ * the state has been since is answered with where it is.
  */
 #ifndef OSKR_ENGINE_REPLICA_H
 #define OSKR_ENGINE_REPLICA_H
 
+#include "engine/answers.h"
 #include "engine/executor.h"
 #include "engine/merge.h"
-#include "engine/shard.h"
 #include "engine/transfer.h"
 
 enum {
-	REPLICA_RESULTS_MAX = 64,   /* results in one slice */
 	REPLICA_RECALLS_MAX = 256,  /* cached replies asked for and not yet looked up */
 	REPLICA_READS_MAX = 256,    /* read-only operations of a burst */
 	REPLICA_TRANSFERS_MAX = 64, /* messages of state transfer sent in a burst */
@@ -37,21 +43,29 @@ enum {
 struct replica_config {
 	struct shard_config shard; /* drain, screen, step and owner are set here */
 	struct executor_options executor;
+	uint16_t pillars_count;	   /* 0: the machines are here */
+	struct parcel_link *links; /* to each pillar; open; outlive the replica */
 };
 
 struct replica_recall {
-	uint32_t machine;
+	uint32_t instance;
 	uint16_t client;
 	uint64_t timestamp;
 };
 
 /* A read-only operation; the bytes are the shard's, until the burst ends. */
 struct replica_read {
-	uint32_t machine;
+	uint32_t instance;
 	uint32_t op_size;
 	uint64_t timestamp;
 	const uint8_t *op;
 	uint16_t client;
+};
+
+/* Given back when the burst ends: reads lie in it. */
+struct replica_parcel {
+	struct lane *empty;
+	struct parcel *parcel;
 };
 
 struct replica_counters {
@@ -68,6 +82,7 @@ struct replica {
 	struct shard *shard;
 	struct merge merge;
 	struct executor executor;
+	struct answers answers;
 	struct replica_counters counters;
 
 	/* The batch in execution. */
@@ -75,7 +90,7 @@ struct replica {
 	bool finishing; /* every result is out; its memory has yet to be given back */
 	bool named;	/* its mark or checkpoint has been taken */
 	bool slot_mark; /* an instance asked for a mark of this slot */
-	uint32_t machine;
+	uint32_t instance;
 	struct delivery batch;
 	uint64_t position;
 	uint64_t deferred; /* bit i: instance i's batch of this slot is done save the checkpoint */
@@ -91,12 +106,9 @@ struct replica {
 	uint64_t stable;     /* position of the newest stable checkpoint, executed or not */
 	struct transfer transfer;
 
-	/* Its results, or a recalled one, as far as they have been stepped. */
-	uint64_t results_seq; /* 0: recalled, or read */
-	uint32_t results_machine;
-	uint32_t results_next;
-	uint32_t results_count;
-	struct result results[REPLICA_RESULTS_MAX];
+	/* Its results, or a recalled one, as far as they have been handed on. */
+	struct slice slice;
+	struct result results[SLICE_RESULTS_MAX];
 
 	uint32_t recalls_first;
 	uint32_t recalls_count;
@@ -104,6 +116,11 @@ struct replica {
 	uint32_t reads_first;
 	uint32_t reads_count;
 	struct replica_read reads[REPLICA_READS_MAX];
+
+	/* Of pillars: what came from each, and full parcels that this burst has read. */
+	struct parcel *incoming[PILLARS_MAX];
+	uint32_t taken_count;
+	struct replica_parcel taken[PILLARS_MAX * PARCELS_MAX];
 };
 
 /* Bytes that replica_open() takes, for the memory plan. */
@@ -116,6 +133,23 @@ void replica_close(struct replica *r);
 /* Drops the reads that could not be executed in their burst. */
 void replica_reads_drop(struct replica *r);
 
+/* Gives the pillars their parcels back; returns how many. */
+uint32_t replica_parcels_return(struct replica *r);
+
+/* Have the pillars delivered something? Cheap enough for every poll. */
+static inline bool
+replica_ready(struct replica *r)
+{
+	bool any = false;
+	for (uint32_t i = 0; i < r->answers.links_count; i++) {
+		struct lane *lane = &r->answers.links[i].deliveries;
+		if (r->incoming[i] == NULL)
+			r->incoming[i] = lane->take(lane->self);
+		any |= r->incoming[i] != NULL;
+	}
+	return any;
+}
+
 /* One burst; returns the steps made, 0 when idle. */
 static inline uint32_t
 replica_run(struct replica *r, uint64_t now_ns, const struct datagram *list, uint32_t count)
@@ -123,6 +157,8 @@ replica_run(struct replica *r, uint64_t now_ns, const struct datagram *list, uin
 	uint32_t steps = shard_run(r->shard, now_ns, list, count);
 	if (r->reads_count > 0)
 		replica_reads_drop(r);
+	if (r->taken_count > 0)
+		steps += replica_parcels_return(r);
 	return steps;
 }
 

@@ -112,15 +112,21 @@ segmentation_open(struct shard *s)
 	       (s->config.own_mask == 0 || s->loops != NULL);
 }
 
+static inline uint16_t
+instance_of(const struct shard *s, uint32_t machine)
+{
+	return (uint16_t)(s->config.instance_first + machine * s->config.instance_stride);
+}
+
 static bool
 machines_open(struct shard *s)
 {
 	struct protocol_config protocol = *s->config.protocol;
 	s->machines = calloc(s->config.machines_count, sizeof(*s->machines));
 	if (s->machines == NULL)
-		return false;
+		return s->config.machines_count == 0;
 	for (uint32_t i = 0; i < s->config.machines_count; i++) {
-		protocol.instance = (uint16_t)i;
+		protocol.instance = instance_of(s, i);
 		s->machines[i] = block_take(machine_size(&s->config));
 		if (s->machines[i] == NULL)
 			return false;
@@ -158,7 +164,7 @@ constants_set(struct shard *s)
 struct shard *
 shard_open(const struct shard_config *config)
 {
-	check(config->machines_count >= 1);
+	check(config->own_mask != 0 || config->machines_count == 1);
 	check((config->screen == NULL) == (config->step == NULL));
 	check(config->machine->claims_per_message(config->protocol) <= CLAIMS_MAX);
 	check(config->machine->sends_per_step <= OUTBOX_SENDS_MAX / 2);
@@ -166,6 +172,8 @@ shard_open(const struct shard_config *config)
 	if (s == NULL)
 		return NULL;
 	s->config = *config;
+	if (s->config.instance_stride == 0)
+		s->config.instance_stride = 1;
 	constants_set(s);
 	s->claims = block_take(sizeof(struct claims));
 	if (s->claims == NULL || !segmentation_open(s) || !machines_open(s)) {
@@ -318,7 +326,7 @@ shard_step(struct shard *s, uint32_t machine, const struct event *event)
 	debug_check(machine < s->config.machines_count);
 	s->config.machine->step(s->machines[machine], event, out);
 	for (; delivered < out->deliveries_count; delivered++)
-		out->deliveries[delivered].instance = (uint16_t)machine;
+		out->deliveries[delivered].instance = instance_of(s, machine);
 	if (__builtin_expect(out->notes_count > 0, 0))
 		notes_take(s);
 }
@@ -406,7 +414,13 @@ machine_of(const struct shard *s, const struct message *m)
 		return s->config.machines_count;
 	if (s->config.own_mask == 0)
 		return 0;
-	return m->header->instance < s->config.machines_count ? m->header->instance : UINT32_MAX;
+	uint32_t machine = m->header->instance;
+	if (__builtin_expect(s->config.instance_stride > 1, 0)) {
+		if (machine % s->config.instance_stride != s->config.instance_first)
+			return UINT32_MAX;
+		machine /= s->config.instance_stride;
+	}
+	return machine < s->config.machines_count ? machine : UINT32_MAX;
 }
 
 static inline enum verdict

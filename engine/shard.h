@@ -81,7 +81,9 @@ struct shard_peer {
 struct shard_config {
 	const struct machine *machine;
 	const struct protocol_config *protocol; /* instance 0's; copied */
-	uint32_t machines_count;		/* instances here */
+	uint32_t machines_count;		/* instances here; 0: the owner alone */
+	uint16_t instance_first;		/* the first machine's, ... */
+	uint16_t instance_stride;		/* ... and from one to the next; 0: 1 */
 	uint64_t own_mask;			/* the own replica's bit; 0: a client node */
 	uint32_t envelope_size;			/* bytes of a message in an envelope */
 	uint32_t message_size_max;		/* bytes; 0: no segmentation */

@@ -119,7 +119,7 @@ transfer_screen(const struct transfer *t, const struct message *m, struct claims
 	const struct message_header *h = m->header;
 	struct blocks_head head;
 	if (h->sender >= t->stamp.replicas_count || h->sender == t->stamp.sender ||
-	    h->instance != 0 || h->proof != t->proof)
+	    h->instance != MESSAGE_INSTANCE_NONE || h->proof != t->proof)
 		return VERDICT_DROP;
 	if (h->type == MESSAGE_FETCH) {
 		if (!fetch_valid(m))
@@ -404,6 +404,7 @@ fetch_write(struct transfer *t, uint32_t peer, uint32_t count, struct outbox *ou
 	struct letter letter = {
 	    .type = MESSAGE_FETCH,
 	    .proof = t->proof,
+	    .instance = MESSAGE_INSTANCE_NONE,
 	    .body_size = count * (uint32_t)sizeof(struct state_block),
 	    .view = ask->number,
 	    .seq = t->position,
@@ -514,6 +515,7 @@ blocks_write(struct transfer *t, uint32_t peer, uint32_t flags, const struct col
 	struct letter letter = {
 	    .type = MESSAGE_BLOCKS,
 	    .proof = t->proof,
+	    .instance = MESSAGE_INSTANCE_NONE,
 	    .body_size = (uint32_t)(sizeof(head) + c->count * sizeof(struct blocks_entry)),
 	    .view = t->serves[peer].number,
 	    .seq = t->serves[peer].position,

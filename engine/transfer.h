@@ -9,6 +9,9 @@
  *     BLOCKS  seq, view: the fetch's; one or several answer a fetch
  *             body: struct blocks_head, then struct blocks_entry for each block
  *
+ * Both are of no ordering instance, so that they and their segments find the
+ * executor's lcore where a replica has several.
+ *
  * Nothing that comes in is trusted: a block counts when its digest is the one
  * that the tree holds of it, from the root down (engine/state.h). A peer that
  * sends a wrong one is left out for a while, so is one that is silent or sends

@@ -30,8 +30,13 @@ static void
 lcores_divide(struct cluster *c)
 {
 	struct placement_costs costs = placement_costs(c->options);
-	placement_make(&c->placement, &costs, c->lcores_count - c->helpers_count, c->replicas_count,
-	    c->options->clients);
+	struct placement_counts counts = {
+	    .lcores = c->lcores_count - c->helpers_count,
+	    .replicas = c->replicas_count,
+	    .pillars = c->options->pillars,
+	    .clients = c->options->clients,
+	};
+	placement_make(&c->placement, &costs, &counts);
 	c->clients_count = (uint16_t)c->placement.client_nodes;
 	c->nodes_count = (uint32_t)c->replicas_count + c->clients_count;
 }
@@ -76,9 +81,12 @@ static struct fabric_config
 fabric_plan(const struct cluster *c, struct fabric_port *ports)
 {
 	for (uint32_t i = 0; i < c->nodes_count; i++) {
+		uint32_t pillars = i < c->replicas_count ? c->options->pillars : 0;
 		ports[i].in_group = i < c->replicas_count;
-		ports[i].queues_count = 1;
+		ports[i].queues_count = (uint16_t)(1 + pillars);
 		ports[i].queue_lcores[0] = (uint16_t)node_lcore(c, i);
+		for (uint32_t k = 0; k < pillars; k++)
+			ports[i].queue_lcores[1 + k] = c->placement.pillars[i][k];
 	}
 	return (struct fabric_config){
 	    .lcores_count = c->lcores_count,
@@ -88,6 +96,7 @@ fabric_plan(const struct cluster *c, struct fabric_port *ports)
 	    .ring_size = plan_ring_size(c->options),
 	    .drop = c->options->drop,
 	    .seed = c->options->seed,
+	    .steered = c->options->pillars > 0,
 	};
 }
 
@@ -95,7 +104,8 @@ uint32_t
 cluster_buffers_count(const struct cluster *c, bool segments)
 {
 	uint32_t per_client = 2u * c->replicas_count;
-	return c->nodes_count * BUFFERS_PER_NODE + c->options->clients * per_client +
+	uint32_t pillars = c->replicas_count * c->options->pillars;
+	return (c->nodes_count + pillars) * BUFFERS_PER_NODE + c->options->clients * per_client +
 	       c->lcores_count * BUFFER_CACHE_COUNT * 3 / 2 + (segments ? BUFFERS_FOR_SEGMENTS : 0);
 }
 
@@ -149,10 +159,47 @@ network_open(struct cluster *c, const struct frame_address *addresses, char *err
 }
 
 static struct port_queue
-queue_of(const struct cluster *c, const struct cluster_config *config, uint32_t node)
+queue_of(const struct cluster *c, const struct cluster_config *config, uint32_t node, uint32_t part)
 {
-	struct port_queue queue = fabric_queue(c->fabric, node, 0);
+	struct port_queue queue = fabric_queue(c->fabric, node, part);
 	return config->tap == NULL ? queue : config->tap(config->tap_self, node, queue);
+}
+
+/* Where the replica's pillars are; `places` has room for LIMIT_PILLARS. */
+static void
+pillars_place(struct cluster *c, const struct cluster_config *config, uint32_t replica,
+    struct node_place *places)
+{
+	for (uint32_t k = 0; k < c->options->pillars; k++) {
+		uint32_t lcore = c->placement.pillars[replica][k];
+		places[k] = (struct node_place){
+		    .queue = queue_of(c, config, replica, 1 + k),
+		    .team = cluster_team(c, lcore),
+		    .lcore = lcore,
+		};
+	}
+}
+
+static void
+loops_fill(struct cluster *c, struct node *node)
+{
+	loop_add(&c->loops[node->lcore], node_poll, node);
+	for (uint32_t k = 0; k < node->pillars_count; k++)
+		loop_add(&c->loops[node->pillars[k].lcore], node_poll, &node->pillars[k]);
+}
+
+static bool
+keys_make(const struct cluster *c, struct key_pair *pairs,
+    uint8_t public_keys[][CRYPTO_PUBLIC_SIZE], char *error)
+{
+	for (uint32_t i = 0; i < c->nodes_count; i++) {
+		if (keys_generate(&pairs[i]) != 0) {
+			snprintf(error, ERROR_SIZE, "the system gives no random bytes for keys");
+			return false;
+		}
+		memcpy(public_keys[i], pairs[i].public33, CRYPTO_PUBLIC_SIZE);
+	}
+	return true;
 }
 
 static bool
@@ -164,13 +211,8 @@ nodes_open(struct cluster *c, const struct cluster_config *config, char *error)
 	addresses_make(c, addresses);
 	if (!network_open(c, addresses, error))
 		return false;
-	for (uint32_t i = 0; i < c->nodes_count; i++) {
-		if (keys_generate(&pairs[i]) != 0) {
-			snprintf(error, ERROR_SIZE, "the system gives no random bytes for keys");
-			return false;
-		}
-		memcpy(public_keys[i], pairs[i].public33, sizeof(public_keys[i]));
-	}
+	if (!keys_make(c, pairs, public_keys, error))
+		return false;
 	bool opened = true;
 	int log_type = notes_log_type();
 	for (uint32_t i = 0; opened && i < c->nodes_count; i++) {
@@ -186,7 +228,7 @@ nodes_open(struct cluster *c, const struct cluster_config *config, char *error)
 		};
 		memcpy(crypto.secret, pairs[i].secret, sizeof(crypto.secret));
 		struct endpoint_config endpoint = {
-		    .queue = queue_of(c, config, i),
+		    .queue = queue_of(c, config, i, 0),
 		    .pool = c->pool,
 		    .envelope_size = c->plan.envelope_size,
 		    .replicas_count = c->replicas_count,
@@ -195,7 +237,14 @@ nodes_open(struct cluster *c, const struct cluster_config *config, char *error)
 		    .slots_count = c->options->clients,
 		    .slot_clients = c->slot_clients,
 		    .addresses = addresses,
+		    .queues_count = (uint16_t)(1 + c->plan.pillars_count),
+		    .pillars_count = c->plan.pillars_count,
+		    .instances_count = c->plan.protocol.instances_count,
 		};
+		struct node_place places[LIMIT_PILLARS];
+		bool spread = i < c->replicas_count && c->plan.pillars_count > 0;
+		if (spread)
+			pillars_place(c, config, i, places);
 		struct node_config node = {
 		    .plan = &c->plan,
 		    .options = c->options,
@@ -210,6 +259,8 @@ nodes_open(struct cluster *c, const struct cluster_config *config, char *error)
 			},
 		    .spare = c->options->restart_ns > 0,
 		    .workload = c->nodes[i].workload,
+		    .pillars = spread ? &c->pillars[i * c->plan.pillars_count] : NULL,
+		    .places = places,
 		    .observer = i == c->observed ? recorder_log_observer(c->log) : NULL,
 		};
 		memcpy(&node.id_seed, pairs[i].secret, sizeof(node.id_seed));
@@ -218,7 +269,7 @@ nodes_open(struct cluster *c, const struct cluster_config *config, char *error)
 		c->nodes[i].lcore = node_lcore(c, i);
 		opened = node_open(&c->nodes[i], &node, error);
 		crypto_erase(&crypto, sizeof(crypto));
-		loop_add(&c->loops[c->nodes[i].lcore], node_poll, &c->nodes[i]);
+		loops_fill(c, &c->nodes[i]);
 	}
 	crypto_erase(pairs, sizeof(pairs));
 	return opened;
@@ -251,15 +302,17 @@ memory_set(struct cluster *c, const struct cluster_config *config)
 	struct replica_config replica = {
 	    .shard = plan_shard(&c->plan, config->protocol, 1),
 	    .executor = c->plan.executor,
+	    .pillars_count = c->plan.pillars_count,
 	};
+	uint64_t size = replica_memory(&replica) + node_pillars_memory(&c->plan, config->protocol);
 	memory_plan_add(
 	    &c->memory, (struct memory_term){"replicas",
 			    "each: log and window, sessions, application, large messages",
-			    c->replicas_count, replica_memory(&replica)});
+			    c->replicas_count, size});
 	if (c->options->restart_ns > 0) {
-		memory_plan_add(&c->memory,
-		    (struct memory_term){"spare replicas", "one for each that may start anew",
-			c->replicas_count, replica_memory(&replica)});
+		memory_plan_add(
+		    &c->memory, (struct memory_term){"spare replicas",
+				    "one for each that may start anew", c->replicas_count, size});
 	}
 	for (uint16_t i = 0; i < c->clients_count; i++) {
 		struct protocol_config protocol = c->plan.protocol;
@@ -281,8 +334,9 @@ cluster_parts_open(struct cluster *c, const struct cluster_config *config, uint3
 {
 	c->loops = calloc(c->lcores_count, sizeof(*c->loops));
 	c->nodes = calloc(c->nodes_count, sizeof(*c->nodes));
+	c->pillars = calloc(c->replicas_count * c->options->pillars + 1, sizeof(*c->pillars));
 	c->slot_clients = calloc(slots_count, sizeof(*c->slot_clients));
-	if (c->loops == NULL || c->nodes == NULL || c->slot_clients == NULL)
+	if (c->pillars == NULL || c->loops == NULL || c->nodes == NULL || c->slot_clients == NULL)
 		return false;
 	for (uint32_t i = 0; i < c->lcores_count; i++) {
 		c->loops[i].clock = config->clock;
@@ -465,6 +519,8 @@ cluster_close(struct cluster *c)
 	c->fabric = NULL;
 	free(c->nodes);
 	c->nodes = NULL;
+	free(c->pillars);
+	c->pillars = NULL;
 	free(c->loops);
 	c->loops = NULL;
 	recorder_log_close(c->log);

@@ -53,6 +53,7 @@ struct cluster {
 	struct fabric *fabric;	       /* NULL in a process of its own, */
 	const struct process *process; /* which this is then a part of */
 	struct node *nodes;
+	struct node *pillars; /* of all replicas, in turn; node.pillars points to them */
 	struct loop *loops;
 	uint16_t *slot_clients;
 	struct recorder *recorders[LIMIT_CLIENT_NODES]; /* with --history: one a client node */

@@ -92,7 +92,8 @@ drops_add(const struct cluster *c, const struct node *node, struct count_rows *r
 	if (c->process != NULL)
 		port_drops_add(c->process, rows);
 	else
-		switch_drops_add(fabric_queue_counters(c->fabric, node->index, 0), rows);
+		switch_drops_add(
+		    fabric_queue_counters(c->fabric, node->index, node_part(node)), rows);
 	row(rows, "drop_no_buffer", &e->rx_no_copy);
 	row(rows, "drop_no_slot", &e->tx_no_slot);
 	row(rows, "drop_no_copy", &e->tx_no_copy);
@@ -105,8 +106,12 @@ drops_add(const struct cluster *c, const struct node *node, struct count_rows *r
 	}
 	if (!node->is_replica)
 		return;
-	const struct replica_counters *r = &node_replica(node)->counters;
 	row(rows, "drop_down", &node->lost_frames);
+	if (node->of != NULL) {
+		row(rows, "drop_read", &node_pillar(node)->counters.reads_dropped);
+		return;
+	}
+	const struct replica_counters *r = &node_replica(node)->counters;
 	row(rows, "drop_recall", &r->recalls_dropped);
 	row(rows, "drop_read", &r->reads_dropped);
 }
@@ -176,8 +181,22 @@ segments_add(const struct shard *s, struct count_rows *rows)
 	}
 }
 
-void
-counts_all(const struct cluster *c, const struct node *node, struct count_rows *rows)
+/* Adds a pillar's rows to its replica's, which have all of their names. */
+static void
+pillar_join(struct count_rows *rows, const struct count_rows *pillar)
+{
+	for (uint32_t i = 0; i < pillar->count; i++) {
+		uint32_t at = 0;
+		while (at < rows->count && strcmp(rows->list[at].name, pillar->list[i].name) != 0)
+			at++;
+		check(at < rows->count);
+		rows->list[at].value += pillar->list[i].value;
+	}
+}
+
+/* Of one lcore. */
+static void
+counts_here(const struct cluster *c, const struct node *node, struct count_rows *rows)
 {
 	const struct endpoint_counters *e = endpoint_counters(node->endpoint);
 	const struct shard *s = node_shard(node);
@@ -195,7 +214,9 @@ counts_all(const struct cluster *c, const struct node *node, struct count_rows *
 	row(rows, "claims", &s->counters.claims);
 	row(rows, "notes", &node->notes.written);
 	row(rows, "notes_left_out", &node->notes.left_out);
-	if (node->is_replica) {
+	if (node->of != NULL) {
+		row(rows, "blocked", &node_pillar(node)->counters.blocked);
+	} else if (node->is_replica) {
 		execution_add(node_replica(node), rows);
 		if (c->replicas_count > 1)
 			moves_add(node_replica(node), rows);
@@ -214,10 +235,26 @@ counts_all(const struct cluster *c, const struct node *node, struct count_rows *
 }
 
 void
+counts_all(const struct cluster *c, const struct node *node, struct count_rows *rows)
+{
+	counts_here(c, node, rows);
+	for (uint32_t i = 0; i < node->pillars_count; i++) {
+		struct count_rows pillar;
+		counts_here(c, &node->pillars[i], &pillar);
+		pillar_join(rows, &pillar);
+	}
+}
+
+void
 counts_drops(const struct cluster *c, const struct node *node, struct count_rows *rows)
 {
 	rows->count = 0;
 	drops_add(c, node, rows);
+	for (uint32_t i = 0; i < node->pillars_count; i++) {
+		struct count_rows pillar = {.count = 0};
+		drops_add(c, &node->pillars[i], &pillar);
+		pillar_join(rows, &pillar);
+	}
 }
 
 void
@@ -270,12 +307,13 @@ void
 counts_protocol(const struct node *node, struct figures *figures)
 {
 	const struct shard *s = node_shard(node);
+	uint32_t instances = node_instances(node);
 	figures->count = 0;
 	if (s->config.machine->figures == NULL)
 		return;
-	for (uint32_t i = 0; i < s->config.machines_count; i++) {
+	for (uint32_t i = 0; i < instances; i++) {
 		struct figures one = {.count = 0};
-		s->config.machine->figures(s->machines[i], &one);
+		s->config.machine->figures(node_machine(node, i), &one);
 		counts_join(figures, &one);
 	}
 }

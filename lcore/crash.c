@@ -28,8 +28,8 @@ lives(const struct crash *c, uint32_t replica)
 static uint64_t
 view_of(const struct crash *c, uint32_t replica)
 {
-	const struct shard *s = node_shard(&c->config.nodes[replica]);
-	return s->config.machine->view(s->machines[0]);
+	const struct node *node = &c->config.nodes[replica];
+	return node_shard(node)->config.machine->view(node_machine(node, 0));
 }
 
 /* The view that most of the living are in; the higher one of two as frequent. */

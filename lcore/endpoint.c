@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/check.h"
+#include "engine/pillar.h"
 #include "lcore/buffer.h"
 #include "lcore/steer.h"
 
@@ -34,26 +35,40 @@ struct endpoint {
 	struct notes *notes;
 	struct neighbour *neighbour;
 	struct frame_address self;
-	struct frame_template group;
+	struct frame_template groups[1 + LIMIT_PILLARS]; /* of each part */
 	uint64_t steered_ns[LIMIT_REPLICAS + 1]; /* when ports were changed; the group's last */
 	struct endpoint_counters counters;
 	struct rte_mbuf *held[SHARD_BURST_MAX]; /* what the present burst's datagrams lie in */
 	struct rte_mbuf *tx[TX_MAX];
 	struct rte_mbuf *loop[LOOP_MAX];
-	bool loop_own[LOOP_MAX];	   /* sealed here, not another's that was relayed */
-	struct frame_template templates[]; /* to every node */
+	bool loop_own[LOOP_MAX]; /* sealed here, not another's that was relayed */
+	uint16_t pillars_count;	 /* of every replica */
+	uint16_t instances_count;
+	struct frame_template templates[]; /* to each part of each replica, then to client nodes */
 };
 
-/* To replicas of several queues by a source port that leads to their first, the owner's. */
+/* To replicas of several queues by a source port that leads to the one of the part. */
 static void
 template_set(struct frame_template *template, const struct endpoint_config *config,
-    const struct frame_address *to)
+    const struct frame_address *to, uint32_t part)
 {
 	struct frame_address from = config->addresses[config->self];
 	const struct steer_flow flow = {from.ip, to->ip, from.port, to->port};
 	if (config->queues_count > 1)
-		from.port = steer_port(&flow, 0, config->queues_count);
+		from.port = steer_port(&flow, (uint16_t)part, config->queues_count);
 	frame_template_init(template, &from, to);
+}
+
+static inline struct frame_template *
+template_of_client(struct endpoint *e, uint32_t client)
+{
+	return &e->templates[e->replicas_count * (1u + e->pillars_count) + client];
+}
+
+static inline uint32_t
+part_of(const struct endpoint *e, const struct message_header *header)
+{
+	return pillar_part(header->instance, e->instances_count, e->pillars_count);
 }
 
 /* The group's frames are told from others' by the port alone: it must be everybody's. */
@@ -68,17 +83,20 @@ group_set(struct endpoint *e, const struct endpoint_config *config)
 			return;
 	}
 	e->others_mask = all & ~e->own_mask;
-	template_set(&e->group, config, config->group);
+	for (uint32_t part = 0; part <= e->pillars_count; part++)
+		template_set(&e->groups[part], config, config->group, part);
 }
 
 struct endpoint *
 endpoint_open(const struct endpoint_config *config)
 {
 	uint32_t nodes_count = (uint32_t)config->replicas_count + config->clients_count;
-	check(config->self < nodes_count);
+	uint32_t parts_count = 1u + config->pillars_count;
+	uint32_t templates_count = config->replicas_count * parts_count + config->clients_count;
+	check(config->self < nodes_count && config->pillars_count <= LIMIT_PILLARS);
 	check(config->envelope_size >= ENVELOPE_SIZE_MIN);
 	struct endpoint *e = rte_zmalloc("endpoint",
-	    sizeof(*e) + nodes_count * sizeof(struct frame_template), RTE_CACHE_LINE_SIZE);
+	    sizeof(*e) + templates_count * sizeof(struct frame_template), RTE_CACHE_LINE_SIZE);
 	if (e == NULL)
 		return NULL;
 	e->queue = config->queue;
@@ -93,8 +111,14 @@ endpoint_open(const struct endpoint_config *config)
 	e->udp_port = e->self.port;
 	e->neighbour = config->neighbour;
 	e->clients_unknown = config->clients_unknown;
-	for (uint32_t i = 0; i < nodes_count; i++)
-		template_set(&e->templates[i], config, &config->addresses[i]);
+	e->pillars_count = config->pillars_count;
+	e->instances_count = config->instances_count;
+	for (uint32_t i = 0; i < config->replicas_count * parts_count; i++)
+		template_set(
+		    &e->templates[i], config, &config->addresses[i / parts_count], i % parts_count);
+	for (uint32_t i = config->replicas_count; i < nodes_count; i++)
+		template_set(template_of_client(e, i - config->replicas_count), config,
+		    &config->addresses[i], 0);
 	group_set(e, config);
 	return e;
 }
@@ -113,7 +137,7 @@ void
 endpoint_client_set(struct endpoint *e, uint16_t client, const struct frame_address *address)
 {
 	check(client < 64);
-	frame_template_init(&e->templates[e->replicas_count + client], &e->self, address);
+	frame_template_init(template_of_client(e, client), &e->self, address);
 	e->clients_unknown &= ~(1ull << client);
 }
 
@@ -123,13 +147,17 @@ endpoint_astray(struct endpoint *e, const struct message_header *said, uint64_t 
 	bool group = said->instance == 1;
 	if (said->sender >= e->replicas_count || said->seq > UINT16_MAX)
 		return;
-	struct frame_template *template = group ? &e->group : &e->templates[said->sender];
+	uint32_t parts_count = 1u + e->pillars_count;
+	struct frame_template *list = group ? e->groups : &e->templates[said->sender * parts_count];
 	uint64_t *last_ns = &e->steered_ns[group ? LIMIT_REPLICAS : said->sender];
 	uint16_t port = (uint16_t)said->seq;
 	/* About a port that is no longer used, it is late news. */
-	if (frame_template_port(template) != port || now_ns - *last_ns < STEER_CHANGE_NS)
+	uint32_t part = 0;
+	while (part < parts_count && frame_template_port(&list[part]) != port)
+		part++;
+	if (part == parts_count || now_ns - *last_ns < STEER_CHANGE_NS)
 		return;
-	frame_template_port_set(template, steer_port_next(port));
+	frame_template_port_set(&list[part], steer_port_next(port));
 	*last_ns = now_ns;
 	e->counters.steered++;
 }
@@ -221,13 +249,15 @@ loop_add(struct endpoint *e, struct rte_mbuf *m, bool own)
 static inline void
 send_one(struct endpoint *e, const struct send *s, struct rte_mbuf *m, uint32_t replica)
 {
-	uint32_t size = ((const struct message_header *)(const void *)frame_message(m))->size;
+	const struct message_header *header = (const void *)frame_message(m);
+	uint32_t size = header->size;
 	if (e->own_mask >> replica & 1) {
 		m->data_off = FRAME_MESSAGE_OFFSET;
 		m->data_len = (uint16_t)size;
 		loop_add(e, m, (s->flags & SEND_SEALED) == 0);
 	} else {
-		tx_add(e, m, &e->templates[replica], size);
+		uint32_t part = part_of(e, header);
+		tx_add(e, m, &e->templates[replica * (1u + e->pillars_count) + part], size);
 	}
 }
 
@@ -240,7 +270,7 @@ send_group(struct endpoint *e, const struct send *s)
 	if (own != 0 && (m = copied(e, s->header)) == NULL)
 		return own;
 	e->counters.tx_group++;
-	tx_add(e, m, &e->group, s->header->size);
+	tx_add(e, m, &e->groups[part_of(e, s->header)], s->header->size);
 	return own;
 }
 
@@ -276,7 +306,7 @@ send_client(struct endpoint *e, const struct send *s)
 		buffer_free(&m, 1);
 		return;
 	}
-	tx_add(e, m, &e->templates[e->replicas_count + client], s->header->size);
+	tx_add(e, m, template_of_client(e, client), s->header->size);
 }
 
 static void

@@ -28,8 +28,11 @@ struct endpoint_config {
 	uint64_t clients_unknown;	       /* mask of client nodes that have no address yet */
 	const struct frame_address *group; /* of all replicas together; NULL: each has its own */
 	uint16_t queues_count;		   /* of each replica: steer.h; 0 or 1: no steering */
-	struct neighbour *neighbour;	   /* sees what is no message; NULL: nobody does */
-	struct notes *notes;		   /* where notes go; NULL: nowhere */
+	/* Replicas of several lcores: the queue of each part (pillar_part()). 0: of one. */
+	uint16_t pillars_count;
+	uint16_t instances_count;
+	struct neighbour *neighbour; /* sees what is no message; NULL: nobody does */
+	struct notes *notes;	     /* where notes go; NULL: nowhere */
 };
 
 struct endpoint_counters {

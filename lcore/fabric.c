@@ -12,11 +12,13 @@
 #include "lcore/buffer.h"
 #include "lcore/frame.h"
 #include "lcore/pipe.h"
+#include "lcore/steer.h"
 
 enum {
 	STAGE_COUNT = 32, /* frames for one queue gathered before they are enqueued */
 	MACS_COUNT = 512, /* places of the MAC table: a power of two, four times the nodes */
 	PORTS_MAX = MACS_COUNT / 4,
+	FLOWS_COUNT = 256, /* that a queue remembers the way of; a power of two */
 };
 
 /* Microsoft's key, which NICs' drivers default to; senders know it. */
@@ -27,6 +29,12 @@ static const uint8_t rss_key[40] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0x
 struct stage {
 	uint32_t count;
 	struct rte_mbuf *frames[STAGE_COUNT];
+};
+
+/* A flow that this queue has sent, and the queue where it goes. */
+struct flow_place {
+	uint64_t key; /* MAC and source port; 0: free */
+	uint32_t to;
 };
 
 struct queue {
@@ -40,7 +48,8 @@ struct queue {
 	struct stage *stages; /* one for each queue of the fabric, for sending */
 	uint32_t *touched;    /* queues with something staged */
 	uint32_t touched_count;
-	uint64_t last_mac; /* of the frame before, whose port has the one queue last_to */
+	struct flow_place *flows; /* NULL unless frames are steered */
+	uint64_t last_mac;	  /* of the frame before, whose port has the one queue last_to */
 	uint32_t last_to;
 } __rte_cache_aligned;
 
@@ -55,6 +64,7 @@ struct fabric {
 	uint32_t queues_count;
 	uint64_t group;
 	uint64_t drop_below; /* of a 64-bit random number */
+	bool steered;
 	uint8_t rss_key_be[sizeof(rss_key)];
 	struct fabric_port *ports;
 	uint32_t *queues_first; /* of each port, in queues */
@@ -120,7 +130,25 @@ rss_queue(const struct fabric *f, uint32_t port, const struct rte_mbuf *m)
 	tuple.dport = rte_be_to_cpu_16(udp->dst_port);
 	uint32_t hash =
 	    rte_softrss_be((uint32_t *)(void *)&tuple, RTE_THASH_V4_L4_LEN, f->rss_key_be);
-	return f->queues_first[port] + hash % queues_count;
+	uint32_t queue = f->steered ? steer_table_queue(hash, queues_count) : hash % queues_count;
+	return f->queues_first[port] + queue;
+}
+
+/* The same, reckoned once a flow: a NIC does that in no time, a CPU takes some 100 ns. */
+static uint32_t
+steered_queue(struct queue *from, uint32_t port, uint64_t mac, const struct rte_mbuf *m)
+{
+	const struct fabric *f = from->fabric;
+	if (from->flows == NULL || m->data_len < FRAME_HEADERS_SIZE)
+		return rss_queue(f, port, m);
+	const struct rte_udp_hdr *udp = rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *,
+	    sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr));
+	uint64_t key = mac << 16 | udp->src_port;
+	struct flow_place *place =
+	    &from->flows[key * 0x9e3779b97f4a7c15ull >> 32 & (FLOWS_COUNT - 1)];
+	if (place->key != key)
+		*place = (struct flow_place){key, rss_queue(f, port, m)};
+	return place->to;
 }
 
 static void
@@ -180,7 +208,7 @@ forward_slowly(struct queue *from, uint64_t mac, struct rte_mbuf *m)
 	const struct fabric *f = from->fabric;
 	uint32_t port = mac_find(f, mac);
 	if (port < f->ports_count) {
-		uint32_t to = rss_queue(f, port, m);
+		uint32_t to = steered_queue(from, port, mac, m);
 		if (f->ports[port].queues_count == 1 && f->drop_below == 0) {
 			from->last_mac = mac;
 			from->last_to = to;
@@ -266,7 +294,8 @@ fabric_memory(const struct fabric_config *config)
 {
 	uint64_t queues = queues_total(config);
 	uint64_t ring = pipe_memory(config->ring_size) * config->lcores_count;
-	return queues * (ring + sizeof(struct queue) + queues * (sizeof(struct stage) + 4));
+	uint64_t flows = config->steered ? FLOWS_COUNT * sizeof(struct flow_place) : 0;
+	return queues * (ring + flows + sizeof(struct queue) + queues * (sizeof(struct stage) + 4));
 }
 
 static bool
@@ -276,7 +305,10 @@ queue_open(struct fabric *f, const struct fabric_config *config, uint32_t index)
 	q->pipes = rte_calloc("fabric", f->lcores_count, sizeof(*q->pipes), 0);
 	q->stages = rte_calloc("fabric", f->queues_count, sizeof(*q->stages), 0);
 	q->touched = rte_calloc("fabric", f->queues_count, sizeof(*q->touched), 0);
-	if (q->pipes == NULL || q->stages == NULL || q->touched == NULL)
+	if (f->steered)
+		q->flows = rte_calloc("fabric", FLOWS_COUNT, sizeof(*q->flows), 0);
+	if (q->pipes == NULL || q->stages == NULL || q->touched == NULL ||
+	    (f->steered && q->flows == NULL))
 		return false;
 	random_init(&q->random, config->seed, index);
 	for (uint32_t lcore = 0; lcore < f->lcores_count; lcore++) {
@@ -323,7 +355,8 @@ fabric_open(const struct fabric_config *config)
 	f->queues_count = queues_total(config);
 	f->group = mac_number(config->group.addr_bytes);
 	f->drop_below = (uint64_t)(config->drop * 18446744073709551615.0);
-	rte_convert_rss_key((const uint32_t *)(const void *)rss_key,
+	f->steered = config->steered;
+	rte_convert_rss_key((const uint32_t *)(const void *)(f->steered ? steer_key40 : rss_key),
 	    (uint32_t *)(void *)f->rss_key_be, sizeof(rss_key));
 	f->ports = rte_calloc("fabric", f->ports_count, sizeof(*f->ports), 0);
 	f->queues_first = rte_calloc("fabric", f->ports_count, sizeof(*f->queues_first), 0);
@@ -350,6 +383,7 @@ queue_close(struct fabric *f, struct queue *q)
 	rte_free(q->pipes);
 	rte_free(q->stages);
 	rte_free(q->touched);
+	rte_free(q->flows);
 }
 
 void

@@ -34,6 +34,9 @@ struct fabric_config {
 	uint32_t ring_size;		 /* frames; a power of two */
 	double drop;			 /* each frame is lost with this probability */
 	uint64_t seed;
+	/* Frames are spread as senders that steer reckon (steer.h): by its key and table. A
+	   queue's frames to one address from one port are all of one flow then. */
+	bool steered;
 };
 
 /* Of one queue; its owner writes, others read single words for display. */

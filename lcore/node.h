@@ -10,6 +10,12 @@
  * opened at the start with memory of its own and has never run, so that the
  * lcore's other nodes do not wait for memory to be taken and zeroed. The former
  * replica's memory stays until the end: others may be reading its counters.
+ *
+ * A replica of several lcores is several nodes: its own, with the executor, and
+ * one for each pillar, which has an endpoint, a queue and keys of its own and is
+ * polled on its own lcore. They live and die with the replica's: a pillar that
+ * sees another generation than its own puts its spare in place. Former and
+ * spare have lanes of their own, so no life hears of another.
  */
 #ifndef OSKR_LCORE_NODE_H
 #define OSKR_LCORE_NODE_H
@@ -18,10 +24,12 @@
 #include <stdbool.h>
 
 #include "engine/client.h"
+#include "engine/pillar.h"
 #include "engine/plan.h"
 #include "engine/replica.h"
 #include "lcore/endpoint.h"
 #include "lcore/enrolment.h"
+#include "lcore/lanes.h"
 #include "lcore/notes.h"
 #include "lcore/outage.h"
 #include "lcore/trace.h"
@@ -38,10 +46,20 @@ struct node {
 	uint32_t lcore; /* position among the loops */
 	struct endpoint *endpoint;
 	struct crypto *crypto;
-	struct replica *replica; /* of a replica; others ask node_replica() */
-	struct replica *spare;	 /* takes its place when it restarts; NULL: it never does */
-	struct replica *former;	 /* the one that was killed */
-	struct client *client;	 /* of a client node */
+	struct replica *replica;   /* of a replica; others ask node_replica() */
+	struct replica *spare;	   /* takes its place when it restarts; NULL: it never does */
+	struct replica *former;	   /* the one that was killed */
+	uint16_t pillars_count;	   /* of a replica */
+	struct node *pillars;	   /* its pillars' nodes; the cluster's */
+	struct lanes *lanes;	   /* to them, ... */
+	struct lanes *lanes_spare; /* ... of the spare life, too */
+	struct node *of;	   /* of a pillar: the replica's node; else NULL */
+	struct pillar *pillar;	   /* of a pillar; others ask node_pillar() */
+	struct pillar *pillar_spare;
+	struct pillar *pillar_former;
+	_Atomic uint32_t generation; /* of a replica: lives begun after the first */
+	uint32_t generation_here;    /* of a pillar: the one it serves */
+	struct client *client;	     /* of a client node */
 	struct workload *workload;
 	uint32_t burst_max;		  /* datagrams taken at once */
 	uint64_t wake_ns;		  /* until then only a datagram gives it something to do */
@@ -58,6 +76,13 @@ struct node {
 	struct datagram datagrams[SHARD_BURST_MAX];
 };
 
+/* Where a pillar is. */
+struct node_place {
+	struct port_queue queue;
+	const struct crypto_team *team;
+	uint32_t lcore;
+};
+
 /* What a node is opened with. */
 struct node_config {
 	const struct plan *plan;
@@ -71,6 +96,8 @@ struct node_config {
 	struct enrolment *enrolment; /* NULL, or the caller's; its endpoint is set here */
 	struct workload *workload;   /* a client node's; the node's from now on */
 	const struct executor_observer *observer; /* of a replica; NULL: nobody watches */
+	struct node *pillars;		 /* of a replica of several lcores: zeroed; else NULL */
+	const struct node_place *places; /* theirs: plan->pillars_count */
 	uint64_t id_seed;
 	uint64_t id_seed_spare; /* its large messages are not its former self's */
 };
@@ -112,10 +139,55 @@ node_replica(const struct node *node)
 	return __atomic_load_n(&node->replica, __ATOMIC_ACQUIRE);
 }
 
+/* The same of a pillar. */
+static inline const struct pillar *
+node_pillar(const struct node *node)
+{
+	return __atomic_load_n(&node->pillar, __ATOMIC_ACQUIRE);
+}
+
 static inline struct shard *
 node_shard(const struct node *node)
 {
+	if (node->of != NULL)
+		return node_pillar(node)->shard;
 	return node->is_replica ? node_replica(node)->shard : node->client->shard;
 }
+
+/* Machines of the node, its pillars' included. */
+static inline uint32_t
+node_instances(const struct node *node)
+{
+	uint32_t count = node_shard(node)->config.machines_count;
+	for (uint32_t i = 0; i < node->pillars_count; i++)
+		count += node_shard(&node->pillars[i])->config.machines_count;
+	return count;
+}
+
+/* Which of its replica's queues is the node's. */
+static inline uint32_t
+node_part(const struct node *node)
+{
+	return node->of != NULL ? 1 + (uint32_t)(node - node->of->pillars) : 0;
+}
+
+/* The shard that has the instance's machine, and the machine. */
+static inline struct shard *
+node_shard_of(const struct node *node, uint32_t instance)
+{
+	if (node->pillars_count == 0)
+		return node_shard(node);
+	return node_shard(&node->pillars[instance % node->pillars_count]);
+}
+
+static inline void *
+node_machine(const struct node *node, uint32_t instance)
+{
+	uint32_t stride = node->pillars_count > 0 ? node->pillars_count : 1;
+	return node_shard_of(node, instance)->machines[instance / stride];
+}
+
+/* Bytes of the lanes to a replica's pillars, and of these, in one life. */
+uint64_t node_pillars_memory(const struct plan *plan, const struct protocol *protocol);
 
 #endif

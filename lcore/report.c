@@ -52,7 +52,7 @@ report_make(struct report *r, const struct cluster *c, const char *eal_line)
 		for (uint32_t j = 0; j < rows.count; j++)
 			r->drops += rows.list[j].value;
 		/* A process of clients knows of views what its clients were told. */
-		uint64_t view = s->config.machine->view(s->machines[0]);
+		uint64_t view = s->config.machine->view(node_machine(node, 0));
 		if (node->is_replica || c->process != NULL)
 			r->view_changes = view > r->view_changes ? view : r->view_changes;
 		if (node->is_replica)
@@ -294,7 +294,7 @@ report_print_served(const struct cluster *c, FILE *file)
 	for (uint32_t i = 0; i < rows.count; i++)
 		drops += rows.list[i].value;
 	fprintf(file, "\n%s: replica %u of %u, f = %u, view %lu\n", o->mode->name, node->index,
-	    o->replicas, o->faults, s->config.machine->view(s->machines[0]));
+	    o->replicas, o->faults, s->config.machine->view(node_machine(node, 0)));
 	fprintf(file, "  served      %lu operations in %.2f s; CPU time %.3f us per operation\n",
 	    executed, seconds, cpu_us);
 	fprintf(file, "  dropped     %lu frames and messages\n", drops);

@@ -4,11 +4,14 @@
  * thread; reads single words that lcores write, so figures of one answer may be a burst
  * apart from each other.
  */
+#include <stdio.h>
+
 #include "lcore/clock.h"
 #include "lcore/counts.h"
 #include "lcore/report.h"
 
 enum {
+	NAME_SIZE = 48,
 	LATENCY_BOUND_MIN = 10, /* the first bound of /oskr/latency is 2^10 ns, */
 	LATENCY_BOUND_MAX = 36, /* the last 2^36: 69 s */
 };
@@ -47,10 +50,10 @@ report_fill_view(void *self, struct telemetry_rows *rows)
 		const struct node *node = &c->nodes[i];
 		if (!node->is_replica)
 			continue;
-		const struct shard *s = node_shard(node);
+		const struct machine *machine = node_shard(node)->config.machine;
 		telemetry_text(rows, lives[node_life(node)], "replica_%u/life", node->index);
-		for (uint32_t k = 0; k < s->config.machines_count; k++)
-			telemetry_number(rows, s->config.machine->view(s->machines[k]),
+		for (uint32_t k = 0; k < c->options->instances; k++)
+			telemetry_number(rows, machine->view(node_machine(node, k)),
 			    "replica_%u/instance_%u/view", node->index, k);
 		telemetry_number(
 		    rows, READ(node_replica(node)->position), "replica_%u/position", node->index);
@@ -124,40 +127,87 @@ report_fill_latency(void *self, struct telemetry_rows *rows)
 
 /* ---- shards and peers --------------------------------------------------- */
 
+/* One lcore's part: `name` is of the node, or of a pillar of it. */
 static void
-shard_add(const struct cluster *c, const struct node *node, struct telemetry_rows *rows)
+shard_add(
+    const struct cluster *c, const struct node *node, const char *name, struct telemetry_rows *rows)
 {
-	uint32_t number;
-	const char *kind = node_kind(c, node, &number);
 	const struct shard *s = node_shard(node);
 	const struct loop *loop = &c->loops[node->lcore];
-	telemetry_number(rows, c->lcores->list[node->lcore].lcore, "%s_%u/lcore", kind, number);
-	telemetry_number(rows, s->config.machines_count, "%s_%u/instances", kind, number);
-	telemetry_number(rows, READ(s->counters.bursts), "%s_%u/bursts", kind, number);
-	telemetry_number(rows, READ(s->counters.messages), "%s_%u/messages", kind, number);
-	telemetry_number(rows, READ(s->counters.sends), "%s_%u/sends", kind, number);
-	telemetry_number(rows, READ(s->counters.claims), "%s_%u/claims", kind, number);
+	telemetry_number(rows, c->lcores->list[node->lcore].lcore, "%s/lcore", name);
+	telemetry_number(rows, s->config.machines_count, "%s/instances", name);
+	telemetry_number(rows, READ(s->counters.bursts), "%s/bursts", name);
+	telemetry_number(rows, READ(s->counters.messages), "%s/messages", name);
+	telemetry_number(rows, READ(s->counters.sends), "%s/sends", name);
+	telemetry_number(rows, READ(s->counters.claims), "%s/claims", name);
 	for (uint32_t i = 0; i < loop->tasks_count; i++) {
 		if (loop->tasks[i].self != node)
 			continue;
-		telemetry_number(
-		    rows, READ(loop->tasks[i].busy_cycles), "%s_%u/busy_cycles", kind, number);
-		telemetry_number(
-		    rows, READ(loop->tasks[i].idle_cycles), "%s_%u/idle_cycles", kind, number);
+		telemetry_number(rows, READ(loop->tasks[i].busy_cycles), "%s/busy_cycles", name);
+		telemetry_number(rows, READ(loop->tasks[i].idle_cycles), "%s/idle_cycles", name);
 	}
-	if (!node->is_replica)
-		return;
+}
+
+/* What an executor and a pillar have given each other, and how often they had to wait. */
+static void
+pillar_add(
+    const struct cluster *c, const struct node *node, const char *name, struct telemetry_rows *rows)
+{
+	const struct pillar_counters *p = &node_pillar(node)->counters;
+	shard_add(c, node, name, rows);
+	telemetry_number(rows, READ(p->parcels), "%s/parcels", name);
+	telemetry_number(rows, READ(p->waits), "%s/waits", name);
+	telemetry_number(rows, READ(p->blocked), "%s/blocked", name);
+	telemetry_number(rows, READ(p->outdated), "%s/outdated", name);
+}
+
+static void
+replica_add(
+    const struct cluster *c, const struct node *node, const char *name, struct telemetry_rows *rows)
+{
 	const struct replica *r = node_replica(node);
-	telemetry_number(rows, READ(r->position), "%s_%u/position", kind, number);
-	telemetry_number(rows, READ(r->stable), "%s_%u/stable", kind, number);
+	telemetry_number(rows, READ(r->position), "%s/position", name);
+	telemetry_number(rows, READ(r->stable), "%s/stable", name);
+	if (node->pillars_count > 0) {
+		telemetry_number(rows, READ(r->answers.counters.parcels), "%s/parcels", name);
+		telemetry_number(rows, READ(r->answers.counters.waits), "%s/waits", name);
+	}
+	for (uint32_t k = 0; k < node->pillars_count; k++) {
+		char pillar[2 * NAME_SIZE];
+		snprintf(pillar, sizeof(pillar), "%s_pillar_%u", name, k);
+		pillar_add(c, &node->pillars[k], pillar, rows);
+	}
 }
 
 void
 report_fill_shards(void *self, struct telemetry_rows *rows)
 {
 	const struct cluster *c = self;
-	for (uint32_t i = 0; i < c->nodes_count; i++)
-		shard_add(c, &c->nodes[i], rows);
+	for (uint32_t i = 0; i < c->nodes_count; i++) {
+		const struct node *node = &c->nodes[i];
+		char name[NAME_SIZE];
+		uint32_t number;
+		const char *kind = node_kind(c, node, &number);
+		snprintf(name, sizeof(name), "%s_%u", kind, number);
+		shard_add(c, node, name, rows);
+		if (node->is_replica)
+			replica_add(c, node, name, rows);
+	}
+}
+
+/* Messages of a peer that any lcore of the node has heard, and when the last one came. */
+static struct shard_peer
+peer_of(const struct node *node, uint32_t peer)
+{
+	const struct shard_peer *own = &node_shard(node)->peers[peer];
+	struct shard_peer sum = {READ(own->messages), READ(own->heard_ns)};
+	for (uint32_t k = 0; k < node->pillars_count; k++) {
+		const struct shard_peer *one = &node_shard(&node->pillars[k])->peers[peer];
+		uint64_t heard_ns = READ(one->heard_ns);
+		sum.messages += READ(one->messages);
+		sum.heard_ns = heard_ns > sum.heard_ns ? heard_ns : sum.heard_ns;
+	}
+	return sum;
 }
 
 void
@@ -168,14 +218,14 @@ report_fill_peers(void *self, struct telemetry_rows *rows)
 	for (uint32_t i = 0; i < c->nodes_count; i++) {
 		uint32_t number;
 		const char *kind = node_kind(c, &c->nodes[i], &number);
-		const struct shard *s = node_shard(&c->nodes[i]);
 		for (uint32_t peer = 0; peer < c->replicas_count; peer++) {
-			uint64_t heard_ns = READ(s->peers[peer].heard_ns);
+			struct shard_peer heard = peer_of(&c->nodes[i], peer);
 			if (c->nodes[i].is_replica && peer == c->nodes[i].index)
 				continue;
-			telemetry_number(rows, READ(s->peers[peer].messages),
-			    "%s_%u/replica_%u/messages", kind, number, peer);
-			telemetry_number(rows, now_ns > heard_ns ? now_ns - heard_ns : 0,
+			telemetry_number(
+			    rows, heard.messages, "%s_%u/replica_%u/messages", kind, number, peer);
+			telemetry_number(rows,
+			    now_ns > heard.heard_ns ? now_ns - heard.heard_ns : 0,
 			    "%s_%u/replica_%u/silent_ns", kind, number, peer);
 		}
 	}

@@ -123,6 +123,24 @@ def helping_lcores():
         need(all(node["lcore"] < 2 for node in result["nodes"]), "a helper serves a node")
 
 
+def pillars():
+    """Replicas of several lcores: shared, alone, without and with a restart."""
+    need_cpus(2)
+    for mode in ["unreplicated", "pbft", "hotstuff"]:
+        for lcores in [["-l", cpus(2)], ["--lcores", f"(0-4)@({cpus(2)})"]]:
+            result = run(["-m", mode, "-t", "64", "--instances", "4", "--pillars", "2"],
+                         NO_HUGE + lcores, seconds=1)
+            need(result["instances"] == 4, "not four instances")
+    run(["-m", "pbft", "--instances", "3", "--pillars", "3", "-w", "echo:3000/3000"],
+        NO_HUGE + ["-l", cpus(1)], seconds=1)
+    run(["-m", "pbft", "--pillars", "1", "-w", "ycsb-a", "--records", "1000", "--read-only"],
+        NO_HUGE + ["-l", cpus(2)], seconds=1)
+    result = run(["-m", "pbft", "-t", "32", "--instances", "4", "--pillars", "2",
+                  "--view-timeout", "500", "--kill-leader-at", "1", "--restart-at", "2"],
+                 NO_HUGE + ["-l", cpus(2)], seconds=4)
+    need(result["view_changes"] > 0, "nobody took the leader's place")
+
+
 def own_choice():
     for mode in MODES:
         run(["-m", mode])
@@ -484,7 +502,7 @@ def memory_is_constant():
         need(growth < (65536 if SLOW else 1024), f"{extra}: grew by {growth} KiB in 1.5 s")
 
 
-STORIES = [one_lcore, two_lcores, shared_lcores, helping_lcores, own_choice, hugepages,
+STORIES = [one_lcore, two_lcores, shared_lcores, helping_lcores, pillars, own_choice, hugepages,
            ordinary_user, authentication, echo, ycsb, lost_frames, open_loop, many_clients,
            memory_as_needed, protocol_figures, options_of_replication, killed_leader,
            restarted_leader, killed_leader_linearizable, reads_linearizable, json_fields, hgrm,

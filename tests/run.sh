@@ -132,7 +132,7 @@ sanitize_threads()
 	has_suite build-gcc tsan || return 0
 	export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 	suite_options=(--timeout-multiplier 8 --suite tsan)
-	targets=(tests/lcore_pipe tests/lcore_helpers)
+	targets=(tests/lcore_pipe tests/lcore_helpers tests/lcore_lanes)
 	build_and_run "thread sanitizer" build-tsan clang \
 		--buildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
 	targets=()

@@ -351,6 +351,10 @@ static const struct broken_line broken_lines[] = {
     {"-m pbft -n 65", "bad value '65' for --replicas", "0..64"},
     {"-m pbft --instances 0", "bad value '0' for --instances", "1..64"},
     {"-m pbft --instances 65", "bad value '65' for --instances", "1..64"},
+    {"-m pbft --pillars 16", "bad value '16' for --pillars", "0..15"},
+    {"-m pbft --instances 2 --pillars 3", "--pillars 3 are more than --instances 2", "fewer"},
+    {"-m zyzzyva --pillars 1", "--pillars does not fit a speculative mode", "give 0"},
+    {"-m pbft --tentative --pillars 1", "--pillars does not fit --tentative", "give 0"},
     {"-m zyzzyva --instances 2", "--instances 2 does not fit mode zyzzyva", "give 1"},
     /* replication, and faults made on purpose */
     {"-m pbft --checkpoint-interval 0", "'0' for --checkpoint-interval", "1..1024"},
@@ -518,7 +522,7 @@ numbers_keep_to_their_range(void)
 		if (row->max < UINT64_MAX)
 			CU_ASSERT_FALSE(row_takes(row, row->max + 1));
 	}
-	CU_ASSERT_EQUAL(rows_count, 20);
+	CU_ASSERT_EQUAL(rows_count, 21);
 }
 
 static char *

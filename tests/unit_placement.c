@@ -24,7 +24,13 @@ placed(const struct options *options, uint32_t lcores, uint32_t clients)
 {
 	struct placement p;
 	struct placement_costs costs = placement_costs(options);
-	placement_make(&p, &costs, lcores, options->replicas, clients);
+	struct placement_counts counts = {
+	    .lcores = lcores,
+	    .replicas = options->replicas,
+	    .pillars = options->pillars,
+	    .clients = clients,
+	};
+	placement_make(&p, &costs, &counts);
 	return p;
 }
 

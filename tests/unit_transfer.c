@@ -548,7 +548,7 @@ flood_of_fetches_is_served_at_a_bounded_rate(void)
 				blocks[k] = (struct state_block){.index = k};
 			s->header->type = MESSAGE_FETCH;
 			s->header->sender = 2;
-			s->header->instance = 0;
+			s->header->instance = MESSAGE_INSTANCE_NONE;
 			s->header->seq = seq - 1;
 			s->header->view = tick;
 			s->to = 1;
@@ -577,7 +577,7 @@ message_of(struct world *w, uint8_t type, uint32_t body_size)
 	memset(s->header + 1, 0, body_size);
 	s->header->type = type;
 	s->header->sender = 1;
-	s->header->instance = 0;
+	s->header->instance = MESSAGE_INSTANCE_NONE;
 	s->header->view = transfer_of(w, ASKER)->asks[1].number;
 	fixture_parse(f, 1);
 	return f->messages[0];
@@ -619,7 +619,7 @@ malformed_messages_are_dropped(void)
 		CU_ASSERT_EQUAL(screened(w, &m), VERDICT_DROP);
 	}
 	m = message_of(w, MESSAGE_FETCH, 8);
-	w->crypto.sends[0].header->instance = 1;
+	w->crypto.sends[0].header->instance = 0;
 	CU_ASSERT_EQUAL(screened(w, &m), VERDICT_DROP);
 	m = message_of(w, MESSAGE_FETCH, 8);
 	w->crypto.sends[0].header->proof = PROOF_NONE;

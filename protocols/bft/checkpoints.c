@@ -200,10 +200,13 @@ checkpoints_on_state(struct checkpoints *c, const struct moved *moved)
 {
 	/* What was executed tentatively, and could not be undone, is not committed by that. */
 	bool committed = moved->seq <= c->stable_seen.seq || moved->seq == c->fetching;
-	/* A sibling instance may have fetched it, who knew of the checkpoint before us. Without
-	   its name it would never be stable here. */
-	if (moved->done && moved->state_digest32 != NULL && moved->seq != 0 &&
-	    moved->seq % c->me->config.checkpoint_interval == 0)
+	/*
+	 * A sibling instance may have fetched it, who knew of the checkpoint before us. Without
+	 * its name it would never be stable here, and our log could not go on from there.
+	 */
+	if (moved->state_digest32 != NULL && moved->seq != 0 &&
+	    moved->seq % c->me->config.checkpoint_interval == 0 &&
+	    place_of(c, c->own, moved->seq)->seq <= moved->seq)
 		checkpoint_set(place_of(c, c->own, moved->seq), moved->seq, moved->state_digest32);
 	c->moving = false;
 	c->fetching = 0;

@@ -223,6 +223,7 @@ letter_begin(uint64_t *memory, uint16_t sender, uint8_t type)
 	struct message_header *header = (struct message_header *)(void *)memory;
 	*header = (struct message_header){
 	    .cluster = scope.cluster,
+	    .instance = MESSAGE_INSTANCE_NONE,
 	    .sender = sender,
 	    .protocol = scope.protocol,
 	    .type = type,
@@ -322,7 +323,7 @@ attacker_raw(void)
 	    how & 1 ? MESSAGE_FETCH : MESSAGE_BLOCKS);
 	struct message_header *header = (struct message_header *)(void *)memory;
 	uint32_t size = fuzz_below(&w.in, 400);
-	header->instance = (uint16_t)(how >> 1 & 1);
+	header->instance = how >> 1 & 1 ? 0 : MESSAGE_INSTANCE_NONE;
 	header->view = how & 8 ? fuzz_take(&w.in, 8) : w.fetch[header->sender % REPLICAS].view;
 	header->seq = how & 16 ? fuzz_take(&w.in, 8) : w.seq;
 	if (how & 32)

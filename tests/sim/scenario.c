@@ -471,11 +471,10 @@ uint64_t
 scenario_figure(const struct sim *sim, uint16_t node, const char *name)
 {
 	const struct sim_node *n = &sim->nodes[node];
-	struct shard *s = node_shard(n);
 	uint64_t sum = 0;
-	for (uint32_t i = 0; n->machine->figures != NULL && i < s->config.machines_count; i++) {
+	for (uint32_t i = 0; n->machine->figures != NULL && i < sim->options.instances; i++) {
 		struct figures figures = {.count = 0};
-		n->machine->figures(s->machines[i], &figures);
+		n->machine->figures(node_machine(n, i), &figures);
 		for (uint32_t j = 0; j < figures.count; j++) {
 			if (strcmp(figures.list[j].name, name) == 0)
 				sum += figures.list[j].value;

@@ -626,6 +626,7 @@ sim_close(struct sim *sim)
 	for (uint16_t i = 0; sim->nodes != NULL && i < SIM_NODES_MAX; i++) {
 		struct sim_node *node = &sim->nodes[i];
 		node_close(node);
+		free(node->units);
 		workload_close(node->workload);
 		for (uint32_t j = 0; j < node->old_count; j++)
 			packet_release(node->old[j]);

@@ -20,6 +20,7 @@
 #include <setjmp.h>
 
 #include "engine/client.h"
+#include "engine/pillar.h"
 #include "engine/plan.h"
 #include "engine/replica.h"
 #include "fault.h"
@@ -31,7 +32,8 @@ enum {
 	SIM_CLIENT_NODES_MAX = 8,
 	SIM_NODES_MAX = 48, /* a twin is a node too */
 	SIM_SLOTS_MAX = 256,
-	SIM_INBOX_MAX = 1024,	  /* datagrams that wait at a node: its receive queue */
+	SIM_PILLARS_MAX = 7,
+	SIM_INBOX_MAX = 1024,	  /* datagrams that wait at a unit: its receive queue */
 	SIM_FLIGHT_MAX = 1 << 20, /* datagrams under way: more is a storm */
 	SIM_ACTIVE_MAX = 256,	  /* faults at the same time */
 	SIM_OLD_MAX = 64,	  /* old messages that a liar keeps */
@@ -39,6 +41,7 @@ enum {
 };
 
 struct sim_node;
+struct sim_unit;
 struct lie_letter;
 
 /* "These replicas voted so", or "... gave this view up": what a quorum's signatures say. */
@@ -182,6 +185,42 @@ struct sim_report {
 	uint64_t faults[FAULT_KINDS_COUNT]; /* how often each struck */
 };
 
+/* Pointers from one unit of a node to another: what is given takes a while to be seen. */
+struct sim_lane {
+	struct sim_unit *taker;
+	bool wakes;	 /* the taker; empty parcels are looked for by who lacks one */
+	uint64_t number; /* of what was given: draws the delays */
+	uint64_t last_ns;
+	uint32_t first;
+	uint32_t count;
+	uint64_t at_ns[PARCELS_MAX];
+	void *objects[PARCELS_MAX];
+};
+
+enum { SIM_LANES = 4 }; /* of a link between executor and pillar */
+
+/*
+ * What one lcore does of a node: all of it, or the executor (unit 0) or one of
+ * the pillars (the others). Units are scheduled apart from each other.
+ */
+struct sim_unit {
+	struct sim_node *node;
+	uint16_t index;
+	struct pillar *pillar; /* NULL: unit 0 */
+	uint64_t busy_until_ns;
+	uint64_t wake_ns;
+	uint32_t inbox_first;
+	uint32_t inbox_count;
+	struct packet *inbox[SIM_INBOX_MAX];
+	bool inbox_own[SIM_INBOX_MAX]; /* sent by itself, not over the network */
+	uint32_t held_count;	       /* in hand while the unit runs */
+	struct packet *held[SHARD_BURST_MAX];
+	void *envelopes_free; /* a list through the envelopes' first bytes */
+	int64_t envelopes_out;
+	uint64_t bursts;
+	struct sim_lane lanes[SIM_LANES]; /* of a pillar: its link's */
+};
+
 /* An instance of the engine with its surroundings. */
 struct sim_node {
 	struct sim *sim;
@@ -190,6 +229,9 @@ struct sim_node {
 	bool up;
 	bool paused;
 	bool correct; /* neither lies nor has a twin */
+	uint16_t pillars_count;
+	struct sim_unit *units; /* 1 + pillars_count */
+	struct parcel_link links[SIM_PILLARS_MAX];
 	struct replica *replica;
 	struct client *client;
 	struct workload *workload;
@@ -199,21 +241,11 @@ struct sim_node {
 	uint64_t clock_base_ns;
 	uint64_t clock_since_ns;
 	uint64_t clock_rate;
-	uint64_t busy_until_ns;
-	uint64_t wake_ns;
+	uint64_t wake_ns;   /* the earliest of its units' */
 	bool forgets;	    /* it went down and will have lost its memory */
 	bool recovering;    /* it came back without memory ... */
 	uint64_t recovered; /* ... and is itself again when it has executed beyond this */
 	uint64_t sends;	    /* so far: numbers the lies */
-	uint32_t inbox_first;
-	uint32_t inbox_count;
-	struct packet *inbox[SIM_INBOX_MAX];
-	bool inbox_own[SIM_INBOX_MAX]; /* sent by itself, not over the network */
-	uint32_t held_count;	       /* in hand while the node runs */
-	struct packet *held[SHARD_BURST_MAX];
-	void *envelopes_free; /* a list through the envelopes' first bytes */
-	int64_t envelopes_out;
-	uint64_t bursts;
 	uint32_t old_count;
 	struct packet *old[SIM_OLD_MAX]; /* what a liar sent or saw before */
 };
@@ -256,6 +288,7 @@ struct sim {
 	uint8_t *scratch;      /* where liars write */
 	uint32_t message_room; /* bytes there: of the largest message, in segments or not */
 	uint64_t late_ns;      /* a liar sends what is sent now so much later */
+	uint64_t lane_ns;      /* what one unit tells another is seen after up to so long */
 	struct executor_observer observers[SIM_NODES_MAX];
 };
 
@@ -311,7 +344,7 @@ uint32_t node_assemblies(const struct sim_node *node);
 /* The highest view that a replica's machines are in. */
 uint64_t node_view(const struct sim_node *node);
 void node_run(struct sim_node *node);
-/* Puts a datagram into the inbox; takes over one reference. */
+/* Puts a datagram into an inbox; takes over one reference. */
 void node_receive(struct sim_node *node, struct packet *packet);
 void node_inbox_clear(struct sim_node *node);
 /* What a node sends to itself comes back in its next burst. Takes over one reference. */
@@ -327,10 +360,34 @@ const struct crypto_ops *sim_crypto_ops(const struct sim *sim);
 void node_wake(struct sim_node *node);
 
 static inline struct shard *
-node_shard(const struct sim_node *node)
+unit_shard(const struct sim_unit *unit)
 {
+	const struct sim_node *node = unit->node;
+	if (unit->pillar != NULL)
+		return unit->pillar->shard;
 	return node->replica != NULL ? node->replica->shard : node->client->shard;
 }
+
+/* Of a node that is one unit. */
+static inline struct shard *
+node_shard(const struct sim_node *node)
+{
+	return unit_shard(&node->units[0]);
+}
+
+/* The machine of one of its instances. */
+void *node_machine(const struct sim_node *node, uint32_t instance);
+
+/* ---- sim_unit.c: several units of one node --------------------------------- */
+
+/* Opens the links to the node's pillars, and the pillars. */
+void units_open(struct sim_node *node, const struct pillar_config *config);
+void units_close(struct sim_node *node);
+/* When something that another unit gave it can be seen; FAULT_NEVER. */
+uint64_t unit_news_ns(const struct sim_unit *unit);
+/* Which unit takes the message. */
+struct sim_unit *unit_of(struct sim_node *node, const struct packet *packet);
+void unit_wake(struct sim_unit *unit);
 
 /* ---- sim_link.c: from a node's transmit to the queue ---------------------- */
 

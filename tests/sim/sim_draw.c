@@ -12,8 +12,10 @@ enum {
 	STREAM_SIZES = 2, /* of the seed's random numbers */
 	STREAM_SWARM = 4,
 	STREAM_SETTINGS = 5,
-	MANY_REPLICAS = 7, /* above, runs have fewer operations and more messages */
-	ROUND_HOPS = 5,	   /* from a request to its reply, with three rounds among replicas */
+	STREAM_PILLARS = 0x9111a, /* of sim_draw() */
+	MANY_REPLICAS = 7,	  /* above, runs have fewer operations and more messages */
+	LANE_HOPS = 4,		  /* to the executor and back, and for news of the frontier */
+	ROUND_HOPS = 5, /* from a request to its reply, with three rounds among replicas */
 };
 
 static uint64_t
@@ -105,12 +107,29 @@ proofs_draw(struct sim *sim, struct random *r)
 		o->reply_auth = reply;
 }
 
+/* How many lcores a replica orders on, and how long what one tells another takes. */
+static void
+pillars_draw(struct sim *sim)
+{
+	struct options *o = &sim->options;
+	uint64_t word = sim_draw(sim, STREAM_PILLARS, 0);
+	const uint64_t scales_ns[] = {
+	    1, sim->around.service_ns, 20 * sim->around.service_ns, 2 * (uint64_t)MS};
+	sim->lane_ns = scales_ns[(word >> 32) % (sizeof(scales_ns) / sizeof(scales_ns[0]))];
+	if (options_given(o, OPTION_PILLARS) || !sim->config->drawn || o->instances == 1)
+		return;
+	uint32_t most = o->instances < SIM_PILLARS_MAX ? o->instances : SIM_PILLARS_MAX;
+	if (word % 4 != 0)
+		o->pillars = 1 + (uint32_t)((word >> 8) % most);
+}
+
 /* About how long the answer to a request takes when nothing is wrong. */
 static uint64_t
 round_ns(const struct sim *sim)
 {
 	const struct sim_surroundings *a = &sim->around;
-	return ROUND_HOPS * (a->delay_min_ns + a->delay_spread_ns) +
+	uint64_t lanes_ns = sim->options.pillars > 0 ? LANE_HOPS * sim->lane_ns : 0;
+	return ROUND_HOPS * (a->delay_min_ns + a->delay_spread_ns) + lanes_ns +
 	       a->service_ns * (10u + sim->options.replicas);
 }
 
@@ -192,7 +211,8 @@ settings_set(struct sim *sim, const struct sim_settings *settings)
 	if (!options_given(o, OPTION_VIEW_TIMEOUT) && settings->view_timeout_ns > 0)
 		o->view_timeout_ns = settings->view_timeout_ns;
 	const struct sim_knowledge *known = sim->config->protocol.known;
-	if (known->tentative && !options_given(o, OPTION_TENTATIVE) && o->instances == 1)
+	if (known->tentative && !options_given(o, OPTION_TENTATIVE) && o->instances == 1 &&
+	    o->pillars == 0)
 		o->tentative = settings->tentative;
 	if (known->reads && !options_given(o, OPTION_READ_ONLY))
 		o->reads = settings->reads;
@@ -209,6 +229,7 @@ sim_sizes_draw(struct sim *sim)
 	sim->options = config->options;
 	sim->options.seed = config->seed;
 	surroundings_draw(sim, &r);
+	pillars_draw(sim);
 	if (config->drawn) {
 		options_draw(sim, &r);
 		swarm_draw(sim);

@@ -78,8 +78,9 @@ static const char usage[] =
     "      --quiet          no line for each run, only the summary\n"
     "  -f N, -n N, -t N     faults, replicas, clients; and the engine's --batch,\n"
     "                       --window, --adaptive, --profile, --auth, --request-auth,\n"
-    "                       --reply-auth, --instances, --retry, --mtu, --view-timeout,\n"
-    "                       --checkpoint-interval, --watch-primary, --stable-leader,\n"
+    "                       --reply-auth, --instances, --pillars, --retry, --mtu,\n"
+    "                       --view-timeout, --checkpoint-interval, --watch-primary, "
+    "--stable-leader,\n"
     "                       --tentative, --read-only: as oskr-cluster's\n"
     "      --modes          list the modes\n"
     "  -h, --help           this text\n"
@@ -134,6 +135,7 @@ static const struct option longs[] = {
     {"request-auth", required_argument, NULL, KEY_ENGINE},
     {"reply-auth", required_argument, NULL, KEY_ENGINE},
     {"instances", required_argument, NULL, KEY_ENGINE},
+    {"pillars", required_argument, NULL, KEY_ENGINE},
     {"retry", required_argument, NULL, KEY_ENGINE},
     {"mtu", required_argument, NULL, KEY_ENGINE},
     {"checkpoint-interval", required_argument, NULL, KEY_ENGINE},

@@ -139,6 +139,11 @@ sim_options(struct sim_config *config, int argc, char **argv, struct config_erro
 		    error, 0, "oskr-sim: at most %d replicas; lower -n or -f", SIM_REPLICAS_MAX);
 		return false;
 	}
+	if (config->options.pillars > SIM_PILLARS_MAX) {
+		config_error_set(
+		    error, 0, "oskr-sim: at most %d pillars; lower --pillars", SIM_PILLARS_MAX);
+		return false;
+	}
 	if (config->options.clients > SIM_SLOTS_MAX) {
 		config_error_set(error, 0, "oskr-sim: at most %d clients; lower -t", SIM_SLOTS_MAX);
 		return false;

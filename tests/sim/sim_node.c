@@ -159,43 +159,45 @@ digest(void *context, const struct digest_job *jobs, uint32_t count)
 static uint32_t
 refill(void *self, struct send *sends, uint32_t count)
 {
-	struct sim_node *node = self;
+	struct sim_unit *unit = self;
+	uint32_t size = unit->node->sim->plan.envelope_size;
 	for (uint32_t i = 0; i < count; i++) {
-		void *envelope = node->envelopes_free;
+		void *envelope = unit->envelopes_free;
 		if (envelope != NULL)
-			memcpy(&node->envelopes_free, envelope, sizeof(void *));
+			memcpy(&unit->envelopes_free, envelope, sizeof(void *));
 		else
-			envelope = malloc(node->sim->plan.envelope_size);
+			envelope = malloc(size);
 		check(envelope != NULL);
 		sends[i].header = envelope;
 		sends[i].owner = envelope;
-		sends[i].capacity = node->sim->plan.envelope_size;
+		sends[i].capacity = size;
 	}
-	node->envelopes_out += count;
+	unit->envelopes_out += count;
 	return count;
 }
 
 static void
-envelope_free(struct sim_node *node, void *envelope)
+envelope_free(struct sim_unit *unit, void *envelope)
 {
-	node->envelopes_out--;
+	unit->envelopes_out--;
 	if (EXACT) {
 		free(envelope);
 		return;
 	}
-	memcpy(envelope, &node->envelopes_free, sizeof(void *));
-	node->envelopes_free = envelope;
+	memcpy(envelope, &unit->envelopes_free, sizeof(void *));
+	unit->envelopes_free = envelope;
 }
 
 void
 node_loop(struct sim_node *node, const struct send *send, struct packet *packet)
 {
-	uint32_t before = node->inbox_count;
+	struct sim_unit *unit = unit_of(node, packet);
+	uint32_t before = unit->inbox_count;
 	link_send(node, node->identity, packet);
 	/* It came at once, unless the inbox is full. */
-	if (node->inbox_count > before) {
-		uint32_t at = (node->inbox_first + before) % SIM_INBOX_MAX;
-		node->inbox_own[at] = (send->flags & SEND_SEALED) == 0;
+	if (unit->inbox_count > before) {
+		uint32_t at = (unit->inbox_first + before) % SIM_INBOX_MAX;
+		unit->inbox_own[at] = (send->flags & SEND_SEALED) == 0;
 	}
 }
 
@@ -224,7 +226,8 @@ send_plain(struct sim_node *node, const struct send *s)
 static void
 transmit(void *self, struct send *sends, uint32_t count)
 {
-	struct sim_node *node = self;
+	struct sim_unit *unit = self;
+	struct sim_node *node = unit->node;
 	for (uint32_t i = 0; i < count; i++) {
 		struct send *s = &sends[i];
 		/* A large message went to the segmenter; its envelope is empty. */
@@ -235,7 +238,7 @@ transmit(void *self, struct send *sends, uint32_t count)
 			if ((node->sim->liars >> node->index & 1) == 0 || !lie_send(node, s))
 				send_plain(node, s);
 		}
-		envelope_free(node, s->owner);
+		envelope_free(unit, s->owner);
 		s->owner = NULL;
 	}
 }
@@ -244,7 +247,7 @@ transmit(void *self, struct send *sends, uint32_t count)
 static void
 note_take(void *self, const struct note *note)
 {
-	struct sim_node *node = self;
+	const struct sim_node *node = ((struct sim_unit *)self)->node;
 	char text[256];
 	if (node->sim->config->trace == NULL)
 		return;
@@ -264,7 +267,7 @@ shard_config(struct sim_node *node)
 	shard.crypto_ops = crypto_ops_of_node(sim);
 	shard.crypto = node->crypto;
 	shard.io = (struct shard_io){
-	    .self = node, .refill = refill, .transmit = transmit, .note = note_take};
+	    .self = &node->units[0], .refill = refill, .transmit = transmit, .note = note_take};
 	shard.id_seed = sim_draw(sim, 77, node->index);
 	return shard;
 }
@@ -292,6 +295,12 @@ replica_make(struct sim_node *node, bool restarted)
 	};
 	if (node->correct)
 		config.executor.observer = &sim->observers[node->index];
+	if (node->pillars_count > 0) {
+		struct pillar_config pillar = {.shard = config.shard};
+		units_open(node, &pillar);
+		config.pillars_count = node->pillars_count;
+		config.links = node->links;
+	}
 	node->replica = calloc(1, sizeof(*node->replica));
 	check(node->replica != NULL);
 	check(replica_open(node->replica, &config) == 0);
@@ -315,6 +324,20 @@ client_make(struct sim_node *node)
 	check(client_open(node->client, &config) == 0);
 }
 
+static void
+node_units_take(struct sim_node *node)
+{
+	const struct sim *sim = node->sim;
+	if (node->identity < sim->replicas_count)
+		node->pillars_count = (uint16_t)sim->options.pillars;
+	node->units = calloc(1u + node->pillars_count, sizeof(*node->units));
+	check(node->units != NULL);
+	for (uint16_t i = 0; i <= node->pillars_count; i++) {
+		node->units[i].node = node;
+		node->units[i].index = i;
+	}
+}
+
 void
 node_open(struct sim *sim, uint16_t index, uint16_t identity, bool restarted)
 {
@@ -327,6 +350,8 @@ node_open(struct sim *sim, uint16_t index, uint16_t identity, bool restarted)
 	if (!restarted)
 		node->clock_rate = RATE_ONE;
 	node->up = true;
+	if (node->units == NULL)
+		node_units_take(node);
 	if (identity < sim->replicas_count) {
 		node->machine = sim->config->protocol.protocol->replica;
 		replica_make(node, restarted);
@@ -334,21 +359,24 @@ node_open(struct sim *sim, uint16_t index, uint16_t identity, bool restarted)
 		node->machine = sim->config->protocol.protocol->client;
 		client_make(node);
 	}
+	for (uint32_t i = 0; i <= node->pillars_count; i++)
+		node->units[i].wake_ns = sim->now_ns;
 	node->wake_ns = sim->now_ns;
 }
 
 /* Every envelope is in the outbox or was given back: else one has leaked. */
 static void
-envelopes_reclaim(struct sim_node *node, struct outbox *out)
+envelopes_reclaim(struct sim_unit *unit)
 {
+	struct outbox *out = &unit_shard(unit)->outbox;
 	for (uint32_t i = 0; i < out->sends_ready; i++) {
 		if (out->sends[i].owner != NULL) /* else the run failed as it was sent */
-			envelope_free(node, out->sends[i].owner);
+			envelope_free(unit, out->sends[i].owner);
 	}
 	out->sends_ready = 0;
-	while (node->envelopes_free != NULL) {
-		void *envelope = node->envelopes_free;
-		memcpy(&node->envelopes_free, envelope, sizeof(void *));
+	while (unit->envelopes_free != NULL) {
+		void *envelope = unit->envelopes_free;
+		memcpy(&unit->envelopes_free, envelope, sizeof(void *));
 		free(envelope);
 	}
 }
@@ -358,7 +386,9 @@ node_close(struct sim_node *node)
 {
 	if (node->replica == NULL && node->client == NULL)
 		return;
-	envelopes_reclaim(node, &node_shard(node)->outbox);
+	for (uint32_t i = 0; i <= node->pillars_count; i++)
+		envelopes_reclaim(&node->units[i]);
+	units_close(node);
 	if (node->replica != NULL)
 		replica_close(node->replica);
 	else
@@ -368,9 +398,12 @@ node_close(struct sim_node *node)
 	node->replica = NULL;
 	node->client = NULL;
 	node_inbox_clear(node);
-	for (uint32_t i = 0; i < node->held_count; i++)
-		packet_release(node->held[i]);
-	node->held_count = 0;
+	for (uint32_t k = 0; k <= node->pillars_count; k++) {
+		struct sim_unit *unit = &node->units[k];
+		for (uint32_t i = 0; i < unit->held_count; i++)
+			packet_release(unit->held[i]);
+		unit->held_count = 0;
+	}
 }
 
 /* ---- Clock ------------------------------------------------------------------ */
@@ -406,12 +439,11 @@ node_clock_set(struct sim_node *node, uint64_t rate, uint64_t jump_ns)
 uint64_t
 node_view(const struct sim_node *node)
 {
-	const struct shard *s = node_shard(node);
 	uint64_t highest = 0;
 	if (node->replica == NULL)
 		return 0;
-	for (uint32_t i = 0; i < s->config.machines_count; i++) {
-		uint64_t view = node->machine->view(s->machines[i]);
+	for (uint32_t i = 0; i < node->sim->options.instances; i++) {
+		uint64_t view = node->machine->view(node_machine(node, i));
 		highest = view > highest ? view : highest;
 	}
 	return highest;
@@ -420,11 +452,24 @@ node_view(const struct sim_node *node)
 uint32_t
 node_assemblies(const struct sim_node *node)
 {
-	const struct assembler *a = node_shard(node)->assembler;
-	if (a == NULL)
-		return 0;
-	const struct assembler_counters *c = assembler_counters(a);
-	return (uint32_t)(c->opened - c->verdicts[ASSEMBLER_COMPLETE] - c->evicted - c->expired);
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i <= node->pillars_count; i++) {
+		const struct assembler *a = unit_shard(&node->units[i])->assembler;
+		if (a == NULL)
+			return 0;
+		const struct assembler_counters *c = assembler_counters(a);
+		sum += c->opened - c->verdicts[ASSEMBLER_COMPLETE] - c->evicted - c->expired;
+	}
+	return (uint32_t)sum;
+}
+
+void *
+node_machine(const struct sim_node *node, uint32_t instance)
+{
+	uint32_t pillars = node->pillars_count;
+	if (pillars == 0)
+		return node_shard(node)->machines[instance];
+	return unit_shard(&node->units[1 + instance % pillars])->machines[instance / pillars];
 }
 
 /* ---- Running ---------------------------------------------------------------- */
@@ -432,61 +477,100 @@ node_assemblies(const struct sim_node *node)
 void
 node_inbox_clear(struct sim_node *node)
 {
-	for (; node->inbox_count > 0; node->inbox_count--) {
-		packet_release(node->inbox[node->inbox_first]);
-		node->inbox_first = (node->inbox_first + 1) % SIM_INBOX_MAX;
+	for (uint32_t i = 0; i <= node->pillars_count; i++) {
+		struct sim_unit *unit = &node->units[i];
+		for (; unit->inbox_count > 0; unit->inbox_count--) {
+			packet_release(unit->inbox[unit->inbox_first]);
+			unit->inbox_first = (unit->inbox_first + 1) % SIM_INBOX_MAX;
+		}
 	}
 }
 
 void
 node_receive(struct sim_node *node, struct packet *packet)
 {
+	struct sim_unit *unit = unit_of(node, packet);
 	/* A full receive queue loses what comes: as a port does. */
-	if (!node->up || node->inbox_count == SIM_INBOX_MAX) {
+	if (!node->up || unit->inbox_count == SIM_INBOX_MAX) {
 		packet_release(packet);
 		return;
 	}
-	uint32_t at = (node->inbox_first + node->inbox_count++) % SIM_INBOX_MAX;
-	node->inbox[at] = packet;
-	node->inbox_own[at] = false;
+	uint32_t at = (unit->inbox_first + unit->inbox_count++) % SIM_INBOX_MAX;
+	unit->inbox[at] = packet;
+	unit->inbox_own[at] = false;
 	if (node->paused)
 		return;
 	uint64_t at_ns =
-	    node->busy_until_ns > node->sim->now_ns ? node->busy_until_ns : node->sim->now_ns;
+	    unit->busy_until_ns > node->sim->now_ns ? unit->busy_until_ns : node->sim->now_ns;
+	if (at_ns < unit->wake_ns)
+		unit->wake_ns = at_ns;
 	if (at_ns < node->wake_ns)
 		node->wake_ns = at_ns;
+}
+
+/* A pillar that has to wait for the executor leaves its inbox as it is. */
+static bool
+receives(const struct sim_unit *unit)
+{
+	return unit->pillar == NULL || pillar_open_for_more(unit->pillar);
+}
+
+static uint64_t
+unit_deadline(const struct sim_unit *unit)
+{
+	const struct sim_node *node = unit->node;
+	struct sim *sim = node->sim;
+	uint64_t at_ns;
+	if (unit->pillar != NULL)
+		return node_clock_at(node, pillar_deadline(unit->pillar));
+	if (node->replica != NULL)
+		return node_clock_at(node, replica_deadline(node->replica));
+	at_ns = node_clock_at(node, client_deadline(node->client));
+	if (node->client->phase == CLIENT_IDLE && node->client->idle_count > 0) {
+		uint64_t next_ns = sim_allowed_next_ns(sim);
+		at_ns = next_ns < at_ns ? next_ns : at_ns;
+	}
+	return at_ns;
+}
+
+void
+unit_wake(struct sim_unit *unit)
+{
+	struct sim_node *node = unit->node;
+	uint64_t at_ns = FAULT_NEVER;
+	if (!node->up || node->paused) {
+		unit->wake_ns = FAULT_NEVER;
+	} else {
+		at_ns = unit->inbox_count > 0 && receives(unit) ? node->sim->now_ns
+								: unit_deadline(unit);
+		if (node->pillars_count > 0) {
+			uint64_t news_ns = unit_news_ns(unit);
+			at_ns = news_ns < at_ns ? news_ns : at_ns;
+		}
+		unit->wake_ns = at_ns > unit->busy_until_ns ? at_ns : unit->busy_until_ns;
+	}
+	node->wake_ns = node->units[0].wake_ns;
+	for (uint32_t i = 1; i <= node->pillars_count; i++) {
+		uint64_t other_ns = node->units[i].wake_ns;
+		node->wake_ns = other_ns < node->wake_ns ? other_ns : node->wake_ns;
+	}
 }
 
 void
 node_wake(struct sim_node *node)
 {
-	struct sim *sim = node->sim;
-	uint64_t at_ns = FAULT_NEVER;
-	if (!node->up || node->paused) {
-		node->wake_ns = FAULT_NEVER;
-		return;
-	}
-	if (node->inbox_count > 0) {
-		at_ns = sim->now_ns;
-	} else if (node->replica != NULL) {
-		at_ns = node_clock_at(node, replica_deadline(node->replica));
-	} else {
-		at_ns = node_clock_at(node, client_deadline(node->client));
-		if (node->client->phase == CLIENT_IDLE && node->client->idle_count > 0) {
-			uint64_t next_ns = sim_allowed_next_ns(sim);
-			at_ns = next_ns < at_ns ? next_ns : at_ns;
-		}
-	}
-	node->wake_ns = at_ns > node->busy_until_ns ? at_ns : node->busy_until_ns;
+	for (uint32_t i = 0; i <= node->pillars_count; i++)
+		unit_wake(&node->units[i]);
 }
 
 /* What the protocol itself calls so; it is asked rarely enough to cost nothing. */
 static uint64_t
-counted(const struct sim_node *node, const char *name)
+counted(const struct sim_unit *unit, const char *name)
 {
-	struct shard *s = node_shard(node);
+	const struct sim_node *node = unit->node;
+	struct shard *s = unit_shard(unit);
 	uint64_t sum = 0;
-	if (node->machine->figures == NULL || node->bursts % VIOLATIONS_EVERY != 0)
+	if (node->machine->figures == NULL || unit->bursts % VIOLATIONS_EVERY != 0)
 		return 0;
 	for (uint32_t i = 0; i < s->config.machines_count; i++) {
 		struct figures figures = {.count = 0};
@@ -501,29 +585,63 @@ counted(const struct sim_node *node, const char *name)
 
 /* The engine's own invariants, after every burst. */
 static void
-node_audit(struct sim_node *node)
+unit_audit(struct sim_unit *unit)
 {
-	struct shard *s = node_shard(node);
+	struct sim_node *node = unit->node;
+	struct shard *s = unit_shard(unit);
 	/* Runs that go on and on, to measure the speed, are spared some. */
-	bool audited = node->bursts < AUDITED_BURSTS || node->bursts % AUDIT_EVERY == 0;
+	bool audited = unit->bursts < AUDITED_BURSTS || unit->bursts % AUDIT_EVERY == 0;
 	for (uint32_t i = 0; audited && i < s->config.machines_count; i++)
 		node->machine->audit(s->machines[i]);
-	if (node->envelopes_out != (int64_t)s->outbox.sends_ready)
+	if (unit->envelopes_out != (int64_t)s->outbox.sends_ready)
 		sim_fail(node->sim, "memory: node %u lost %ld envelopes", node->index,
-		    (long)(node->envelopes_out - (int64_t)s->outbox.sends_ready));
+		    (long)(unit->envelopes_out - (int64_t)s->outbox.sends_ready));
 	if (node->client != NULL && node->correct && node->client->counters.wrong > 0)
 		sim_fail(node->sim, "answers: client node %u took a wrong answer", node->index);
 	/* Liars are too few for that. */
-	if (node->correct && counted(node, "safety_faults") > 0)
+	if (node->correct && counted(unit, "safety_faults") > 0)
 		sim_fail(node->sim, "agreement: replica %u sees that it was broken", node->index);
 	if (node->sim->disturbed)
 		return;
 	uint64_t bad = s->counters.drops[SHARD_DROP_PROOF] + s->counters.drops[SHARD_DROP_INSTANCE];
 	for (uint32_t i = 0; i < PARSE_ERRORS_COUNT; i++)
 		bad += s->counters.drops[SHARD_DROP_PARSE + i];
-	if (bad > 0 || counted(node, "violations") > 0)
+	if (bad > 0 || counted(unit, "violations") > 0)
 		sim_fail(node->sim, "node %u counts a correct node's message as a violation",
 		    node->index);
+}
+
+/* Takes a burst out of the inbox. */
+static uint32_t
+unit_take(struct sim_unit *unit, struct datagram *list)
+{
+	uint32_t count = unit->inbox_count < SHARD_BURST_MAX ? unit->inbox_count : SHARD_BURST_MAX;
+	if (!receives(unit))
+		count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		struct packet *p = unit->inbox[unit->inbox_first];
+		bool own = unit->inbox_own[unit->inbox_first];
+		unit->inbox_first = (unit->inbox_first + 1) % SIM_INBOX_MAX;
+		unit->held[i] = p;
+		list[i] = (struct datagram){p->data, p->size, own};
+	}
+	unit->inbox_count -= count;
+	unit->held_count = count;
+	return count;
+}
+
+static uint32_t
+unit_burst(struct sim_unit *unit, const struct datagram *list, uint32_t count)
+{
+	struct sim_node *node = unit->node;
+	struct sim *sim = node->sim;
+	if (unit->pillar != NULL)
+		return pillar_run(unit->pillar, node_clock(node), list, count);
+	if (node->replica != NULL)
+		return replica_run(node->replica, node_clock(node), list, count);
+	bool asks = sim->oracle.asked < sim_allowed(sim);
+	client_phase_set(node->client, asks ? CLIENT_MEASURE : CLIENT_IDLE, node_clock(node));
+	return client_run(node->client, node_clock(node), list, count);
 }
 
 void
@@ -531,36 +649,23 @@ node_run(struct sim_node *node)
 {
 	struct sim *sim = node->sim;
 	struct datagram list[SHARD_BURST_MAX];
-	uint32_t steps;
-	uint32_t count = node->inbox_count < SHARD_BURST_MAX ? node->inbox_count : SHARD_BURST_MAX;
-	for (uint32_t i = 0; i < count; i++) {
-		struct packet *p = node->inbox[node->inbox_first];
-		bool own = node->inbox_own[node->inbox_first];
-		node->inbox_first = (node->inbox_first + 1) % SIM_INBOX_MAX;
-		node->held[i] = p;
-		list[i] = (struct datagram){p->data, p->size, own};
-	}
-	node->inbox_count -= count;
-	node->held_count = count;
+	struct sim_unit *unit = &node->units[0];
+	while (unit->wake_ns != node->wake_ns)
+		unit++;
+	uint32_t count = unit_take(unit, list);
 	running = node;
-	if (node->replica != NULL) {
-		steps = replica_run(node->replica, node_clock(node), list, count);
-	} else {
-		bool asks = sim->oracle.asked < sim_allowed(sim);
-		client_phase_set(
-		    node->client, asks ? CLIENT_MEASURE : CLIENT_IDLE, node_clock(node));
-		steps = client_run(node->client, node_clock(node), list, count);
-	}
-	node->bursts++;
-	node_audit(node);
+	uint32_t steps = unit_burst(unit, list, count);
+	unit->bursts++;
+	unit_audit(unit);
 	for (uint32_t i = 0; i < count; i++) {
 		if ((sim->liars >> node->index & 1) != 0)
-			lie_remember(node, node->held[i]);
-		packet_release(node->held[i]);
+			lie_remember(node, unit->held[i]);
+		packet_release(unit->held[i]);
 	}
-	node->held_count = 0;
-	sim_note(sim, (uint64_t)steps << 32 | (uint64_t)count << 8 | node->index);
-	node->busy_until_ns =
+	unit->held_count = 0;
+	sim_note(sim, (uint64_t)steps << 32 | (uint64_t)unit->index << 16 | (uint64_t)count << 8 |
+			  node->index);
+	unit->busy_until_ns =
 	    sim->now_ns + sim->around.service_ns + sim->around.service_ns / 10 * count;
-	node_wake(node);
+	unit_wake(unit);
 }

@@ -75,6 +75,9 @@ fake_cluster()
 	if words == ["--modes"]:
 	    print(os.environ.get("FAKE_MODES", "unreplicated unreplicated-signed").replace(" ", "\n"))
 	    sys.exit(0)
+	if words == ["-h"]:
+	    print(os.environ.get("FAKE_HELP", ""))
+	    sys.exit(0)
 	value = lambda name: words[words.index(name) + 1]
 	with open(os.environ["FAKE_LOG"], "a") as log:
 	    log.write(" ".join(words) + "\n")
@@ -93,6 +96,19 @@ fake_cluster()
 	    {"role": "replica", "lcore": 0}, {"role": "replica", "lcore": 0},
 	    {"role": "replica", "lcore": 0}, {"role": "replica", "lcore": 1},
 	    {"role": "client", "lcore": 1}])
+	if "--instances" in words:
+	    # An operation takes 2 us and 0.1 us for each instance, or ever less; half a
+	    # microsecond of it is lcore 0's, the others share the rest.
+	    instances = int(value("--instances"))
+	    eal = sys.argv[1:sys.argv.index("--")]
+	    lcores = instances + 1 if "--lcores" in eal else len(eal[eal.index("-l") + 1].split(","))
+	    us = 2 + 0.1 * instances if value("-m") == "pbft" else 3 - 0.05 * instances
+	    us += 2 if os.environ.get("FAKE_BENT") and instances == 4 else 0
+	    shares = [us] if lcores == 1 else [0.5] + [(us - 0.5) / (lcores - 1)] * (lcores - 1)
+	    figures.update(throughput=1e5, seconds=2.0, operations=200000,
+	                   lcores_busy=[0.1 * share for share in shares])
+	    for node in figures["nodes"][:4]:
+	        node.update(batches=10, executed=430)
 	json.dump(figures, open(value("--json"), "w"))
 	END
 }
@@ -254,6 +270,110 @@ protocols_needs_a_protocol()
 		--rows fast
 }
 
+scale_small()
+{
+	perf/scale.sh --build "$fake" --lcores 1 --repeats 2 --seconds 1 --out "$place/scale" "$@"
+}
+
+scale_measures()
+{
+	: >"$FAKE_LOG"
+	scale_small --json "$place/scale.json" >"$place/told"
+	cmp "$place/told" <(cat "$place/scale/scale.txt" - <<-END
+		written: $place/scale/scale.txt, scale.csv, scale.json, scale.svg
+	END
+	)
+	# Of two modes one lcore, and 1, 2, 4, 8, 14 instances, twice; in the sheet are the model's
+	# 1, 14 and 30 lcores, too.
+	[[ $(wc -l <"$FAKE_LOG") == 24 && $(wc -l <"$place/scale/scale.csv") == $((1 + 2 * (6 + 3))) ]]
+	[[ $(grep -c '^-m pbft --profile fast -b 100 --adaptive -t 400 --instances 14 -d 1 ' \
+		"$FAKE_LOG") == 2 ]]
+	cmp "$place/scale.json" "$place/scale/scale.json"
+	python3 -B - "$place/scale.json" <<-'END'
+	import json, sys
+	pbft, hotstuff = json.load(open(sys.argv[1]))["modes"]
+	def near(one, other):
+	    return abs(one - other) < 1e-9 * max(1, abs(other))
+	rows = {(r["kind"], r["instances"]): r for r in pbft["rows"]}
+	assert len(rows) == 6, rows
+	row = rows["instances", 14]
+	assert row["lcores"] == 15 and row["runs"] == 2 and row["batch_mean"] == 43, row
+	assert near(row["busy_us_per_op"], 3.4) and row["interrupted"], row
+	assert near(row["busiest_us_per_op"], 0.5) and row["busiest_lcore"] == 0, row
+	row = rows["lcores", 1]
+	assert row["lcores"] == row["cpus"] == 1 and not row["interrupted"], row
+	assert near(row["busy_us_per_op"], 2.1) and near(row["busiest_us_per_op"], 2.1), row
+	told = [(v["instances"], round(v["ratio"], 3), v["holds"]) for v in pbft["verdicts"]]
+	assert told == [(2, 1.048, True), (4, 1.143, True), (8, 1.333, False),
+	                (14, 1.619, False)], told
+	assert all(v["holds"] for v in hotstuff["verdicts"]), hotstuff
+	model = pbft["model"]
+	assert model["source"] == "model, not measured", model
+	assert near(model["a_us"], 2) and near(model["b_us"], 0.1), model
+	assert near(model["u_us"], 0.5) and model["u_lcore"] == 0, model
+	assert near(model["residual_us"], 0) and not model["poor"], model
+	line = [(p["lcores"], round(p["throughput"]), p["bound_by"]) for p in model["line"]]
+	assert line == [(1, 476190, "a + b L"), (14, 2000000, "u"), (30, 2000000, "u")], line
+	assert [p["measured"] for p in model["line"]] == [1e5, None, None], model
+	# Less with more instances is no cost: the line is flat, at the mean of 3 - S / 20.
+	model = hotstuff["model"]
+	assert model["b_us"] == 0 and near(model["a_us"], 3 - 0.05 * 30 / 6), model
+	assert "held at 0" in model["note"] and model["worst_instances"] == 14, model
+	END
+}
+
+scale_tells()
+{
+	scale_small -m 'pbft -b 7' >"$place/told"
+	grep -q '^S = 4: 1.143 times (process: 1.000), within 15 % of S = 1: holds$' "$place/told"
+	grep -q '^S = 8: 1.333 times (process: 1.000), within 15 % of S = 1: MISSED$' "$place/told"
+	grep -q '^instances  *15 .* 3.4\* .* 0.5 (#0)  *43$' "$place/told"
+	grep -q 'a + b S, a = 2 us, b = 0.1 us;' "$place/told"
+	grep -q 'residual 0.000 us, 0.0 % of the mean of 6 points' "$place/told"
+	grep -q 'L = S =  1: .* 476 Kops/s by a + b L (model, not measured); measured 100, 0.21 of it' \
+		"$place/told"
+	grep -q 'L = S = 30: .*2000 Kops/s by u (model, not measured)$' "$place/told"
+	[[ $(grep -c 'model, not measured' "$place/scale/scale.csv") == 3 ]]
+	grep -q '<svg' "$place/scale/scale.svg"
+	grep -q 'model, not measured' "$place/scale/scale.svg"
+	fails scale_small -m pbft --strict
+	scale_small -m pbft --instances 1,2,4 --strict
+	scale_small -m hotstuff --strict
+	FAKE_BENT=1 scale_small -m pbft >"$place/told"
+	grep -q 'POOR FIT' "$place/told"
+	scale_small -m pbft --instances 1 >"$place/told"
+	grep -q '^no model: ' "$place/told"
+}
+
+scale_divides()
+{
+	: >"$FAKE_LOG"
+	FAKE_HELP="      --pillars L   lcores" scale_small -m pbft --instances 1,4,20
+	[[ $(grep -c -- '--instances 4 --pillars 4 -d' "$FAKE_LOG") == 2 ]]
+	[[ $(grep -c -- '--instances 20 --pillars 15 -d' "$FAKE_LOG") == 2 ]]
+	[[ $(grep -c -- '--instances 1 -d' "$FAKE_LOG") == 4 ]]
+	: >"$FAKE_LOG"
+	FAKE_HELP="      --pillars L   lcores" scale_small -m pbft --pillars none
+	[[ $(wc -l <"$FAKE_LOG") == 12 && $(grep -c -- '--pillars' "$FAKE_LOG") == 0 ]]
+	: >"$FAKE_LOG"
+	scale_small -m pbft -t 10 --per-instance
+	[[ $(grep -c -- '-t 10 --instances 1 ' "$FAKE_LOG") == 4 ]]
+	[[ $(grep -c -- '-t 140 --instances 14 ' "$FAKE_LOG") == 2 ]]
+}
+
+# One configuration that fails costs its own rows, not the others'.
+scale_tells_failures()
+{
+	local status=0
+	FAKE_FAIL=14 scale_small -m pbft >"$place/told" 2>"$place/failed" || status=$?
+	[[ $status == 1 && $(grep -c 'no memory for the pool' "$place/failed") == 2 ]]
+	grep -q '2 of 12 runs failed' "$place/failed"
+	grep -q '^S = 14: not measured, .*: MISSED$' "$place/told"
+	grep -q '^S = 4: 1.143 times .*: holds$' "$place/told"
+	FAKE_ERRORS=1 fails scale_small -m pbft >"$place/told" 2>"$place/failed"
+	grep -q '1 operations had no answer or a wrong one' "$place/failed"
+}
+
 # Every mode that the build offers has a row, those that the table does not know too.
 report_has_every_mode()
 {
@@ -301,7 +421,7 @@ fake_bench >"$fake/perf/bench"
 chmod +x "$fake/oskr-cluster" "$fake/perf/bench"
 
 for script in deploy/setup.sh deploy/quickstart.sh perf/sweep.sh perf/ratio.sh \
-	perf/protocols.sh perf/links.sh perf/regress.sh tests/run.sh tests/tidy.sh; do
+	perf/protocols.sh perf/links.sh perf/scale.sh perf/regress.sh tests/run.sh tests/tidy.sh; do
 	expect "$script -h" helps "$script"
 	expect "$script refuses an unknown option" refuses "$script" --no-such-option
 done
@@ -314,13 +434,16 @@ expect "the table refuses workers that are not there" refuses perf/sweep.sh --ta
 expect "protocols refuses an unknown mode" refuses perf/protocols.sh -m raft
 expect "ratio refuses no repeats" refuses perf/ratio.sh --repeats 0
 expect "links refuses a link that is none" refuses perf/links.sh --links pigeon
+expect "scale refuses lcores that are not there" refuses perf/scale.sh --lcores 5000
+expect "scale refuses instances without one" refuses perf/scale.sh --instances 2,4
 # A function in `expect` runs without errexit, so each story is a shell of its own.
 for story in sweep_writes_results sweep_resumes sweep_runs_another_command_anew \
 	sweep_fresh_runs_all sweep_takes_rates sweep_makes_the_table sweep_stops_cleanly sweep_tells_failures \
-	ratio_judges protocols_judges protocols_needs_a_protocol report_has_every_mode \
+	ratio_judges scale_measures scale_tells scale_divides scale_tells_failures \
+	protocols_judges protocols_needs_a_protocol report_has_every_mode \
 	report_is_whole report_tells_failures report_tells_wrong_answers \
 	setup_is_repeatable; do
-	export -f fails sweep_small "${story?}"
+	export -f fails sweep_small scale_small "${story?}"
 	expect "$story" env place="$place" fake="$fake" bash -euo pipefail -c "$story"
 done
 

@@ -218,7 +218,7 @@ second_instance_moved(struct sim *sim)
 		return "the instance that nobody asks for anything kept its dead primary";
 	for (uint16_t i = 0; i < sim->replicas_count; i++) {
 		const struct sim_node *n = &sim->nodes[i];
-		if (n->machine->view(node_shard(n)->machines[0]) != 0)
+		if (n->machine->view(node_machine(n, 0)) != 0)
 			return "the other instance's primary was blamed for it";
 	}
 	return NULL;

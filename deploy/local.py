@@ -45,14 +45,14 @@ class OptionParser(argparse.ArgumentParser):
 class Process:
     """A child: its log, and whether we ended it on purpose."""
 
-    def __init__(self, name, words, log):
+    def __init__(self, name, words, log, stdin=subprocess.DEVNULL):
         self.name, self.log, self.killed, self.asked = name, log, False, False
         with open(log, "a", encoding="utf-8") as file:
             file.write(f"$ {shlex.join(words)}\n")
             file.flush()
             # Should this script itself be killed, its children do not stay.
             guard = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
-            self.child = subprocess.Popen(guard + words, stdin=subprocess.DEVNULL, stdout=file,
+            self.child = subprocess.Popen(guard + words, stdin=stdin, stdout=file,
                                           stderr=subprocess.STDOUT, start_new_session=True)
 
     def running(self):

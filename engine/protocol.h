@@ -70,10 +70,9 @@ struct executed {
  */
 struct moved {
 	uint64_t seq;
+	const uint8_t *state_digest32; /* of a checkpoint there; NULL: none is kept there */
 	bool done; /* false: it could not be done (history gone, transfer given up), seq is
 		      where the state stands all the same */
-	/* Of the state, where a checkpoint was fetched, be it for a sibling instance; else NULL. */
-	const uint8_t *state_digest32;
 };
 
 /* An operation for a slot that has none outstanding. */

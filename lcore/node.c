@@ -203,6 +203,7 @@ node_open(struct node *node, const struct node_config *config, char *error)
 	notes.who = node->is_replica ? "replica" : "client node";
 	notes.number = (uint16_t)(node->index - (node->is_replica ? 0 : replicas_count));
 	notes_init(&node->notes, &notes);
+	trace_init(&node->trace, notes.number);
 	node->crypto = crypto_real.open(config->crypto, error);
 	if (node->crypto == NULL)
 		return false;
@@ -341,6 +342,7 @@ replica_poll(struct node *node, uint64_t now_ns, uint32_t count)
 	if (!delivered && asleep(node, count, now_ns))
 		return 0;
 	uint32_t steps = replica_run(r, now_ns, node->datagrams, count);
+	trace_burst(&node->trace, r);
 	node->wake_ns = replica_deadline(r);
 	if (r->blocked && node->pillars_count > 0 && node->wake_ns > now_ns + PARCEL_RETRY_NS)
 		node->wake_ns = now_ns + PARCEL_RETRY_NS;

@@ -32,6 +32,7 @@
 #include "lcore/lanes.h"
 #include "lcore/notes.h"
 #include "lcore/outage.h"
+#include "lcore/trace.h"
 
 enum node_life {
 	NODE_RUNS,
@@ -69,6 +70,7 @@ struct node {
 	uint64_t lost_frames;		  /* replica: came while it was killed */
 	struct silences silences;
 	struct notes notes;
+	struct trace trace;	     /* of a replica */
 	struct enrolment *enrolment; /* of a process that is one node; NULL in a whole cluster */
 	_Atomic uint32_t settled;    /* client: 1 + the phase that has nothing left to do; else 0 */
 	struct datagram datagrams[SHARD_BURST_MAX];

@@ -5,6 +5,8 @@
 #include <rte_log.h>
 #include <stdio.h>
 
+#include "lcore/trace.h"
+
 enum { TEXT_SIZE = 256 };
 
 int
@@ -41,6 +43,7 @@ notes_write(struct notes *n, const struct note *note)
 	uint64_t now_ns = clock_ns(n->config.clock, rte_rdtsc());
 	uint64_t begin_ns = __atomic_load_n(n->config.begin_ns, __ATOMIC_RELAXED);
 	char text[TEXT_SIZE];
+	trace_note(n->config.who, n->config.number, note);
 	if (!notes_allow(n, now_ns))
 		return;
 	snprintf(text, sizeof(text), note->text, note->values[0], note->values[1], note->values[2]);

@@ -26,10 +26,11 @@ Exit status: 0; 1 a run failed, or with --strict a ratio misses its floor.
 class Measure:
     """One thing that is measured again and again: a bench or a cluster."""
 
-    def __init__(self, name, field, act):
+    def __init__(self, name, field, act, scale=1):
         self.name = name
         self.field = field
         self.act = act
+        self.scale = scale  # of the field's unit
         self.values = []
 
     def once(self):
@@ -37,7 +38,7 @@ class Measure:
         value = result.get(self.field)
         if not isinstance(value, (int, float)) or value <= 0:
             raise runs.RunFailed(f"{self.name}: no positive number '{self.field}' in its JSON")
-        self.values.append(value)
+        self.values.append(value * self.scale)
 
     def median(self):
         return runs.median(self.values)
@@ -68,9 +69,9 @@ def options_parse(arguments):
 
 
 def measures_make(options):
-    def bench(field, *arguments):
+    def bench(field, *arguments, scale=1):
         return Measure(" ".join(arguments), field,
-                       lambda: runs.run_bench(options.build, options.eal, arguments)[0])
+                       lambda: runs.run_bench(options.build, options.eal, arguments)[0], scale)
 
     def cluster(field, clients, *arguments):
         words = ["-m", *arguments, "-t", str(clients), "-d", f"{options.seconds:g}", "--warm", "1"]
@@ -90,7 +91,8 @@ def measures_make(options):
         "verify": bench("ops_per_s", "verify"),
         "signed": cluster("throughput", count, "unreplicated-signed"),
         "batch": cluster("throughput", count, "unreplicated-signed", "--reply-auth", "batch"),
-        "round_trip": bench("rtt_ns", "ring-echo", "--window", "1"),
+        # In us, as the cluster's latency is.
+        "round_trip": bench("rtt_ns", "ring-echo", "--window", "1", scale=0.001),
         "latency": cluster("p50_us", 1, *none),
     }
 

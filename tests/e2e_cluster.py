@@ -472,6 +472,27 @@ def rss_kib(pid):
         return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
 
 
+def traced():
+    """DPDK's recorder has a view change, commits and checkpoints."""
+    if shutil.which("babeltrace2") is None:
+        raise Skipped("babeltrace2 is missing")
+    with tempfile.TemporaryDirectory() as place:
+        run(["-m", "pbft", "--kill-leader-at", "0.3", "--view-timeout", "50"], seconds=1,
+            eal=NO_HUGE + ["-l", cpus(1), "--trace=oskr.*", f"--trace-dir={place}"])
+        shown = subprocess.run(["babeltrace2", place], capture_output=True, text=True,
+                               check=False, timeout=TIMEOUT_S)
+    need(shown.returncode == 0, f"babeltrace2: {shown.stderr[-300:]}")
+    commits = re.findall(r"oskr\.replica\.commit: .* replica = (\w+), position = (\w+)",
+                         shown.stdout)
+    need({int(replica, 16) for replica, _ in commits} == {0, 1, 2, 3}, "not all replicas commit")
+    positions = [int(position, 16) for replica, position in commits if replica == "0x1"]
+    need(positions == sorted(positions) and positions[-1] > 10, f"positions {positions[-5:]}")
+    need(re.search(r"oskr\.replica\.checkpoint: .* stable = 0x[1-9a-f]", shown.stdout),
+         "no checkpoint")
+    need(re.search(r"oskr\.node\.note: .* who = \"replica\", .* text = \"enters view",
+                   shown.stdout), "no view change")
+
+
 def memory_is_constant():
     for extra in (["-t", "1000"], ["-t", "8", "-w", "echo:30000/30000"],
                   ["-w", "ycsb-f", "--records", "2000"]):
@@ -492,7 +513,8 @@ STORIES = [one_lcore, two_lcores, shared_lcores, helping_lcores, pillars, own_ch
            ordinary_user, authentication, echo, ycsb, lost_frames, open_loop, many_clients,
            memory_as_needed, protocol_figures, options_of_replication, killed_leader,
            restarted_leader, killed_leader_linearizable, pillars_linearizable, reads_linearizable,
-           json_fields, hgrm, interrupted, interrupted_twice, telemetry, memory_is_constant]
+           json_fields, hgrm, interrupted, interrupted_twice, telemetry, traced,
+           memory_is_constant]
 
 
 def main():

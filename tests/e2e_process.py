@@ -273,19 +273,76 @@ def steering(folder):
         net.close()
 
 
-def landed(replica):
+def stats(replica):
+    """The replica's counters, without the name before them."""
     prefix = next(w for w in replica.words if w.startswith("--file-prefix=")).split("=", 1)[1]
     rows, part = {}, "/oskr/stats"
     while part is not None:
         answer = rig.telemetry(prefix, part)["/oskr/stats"]
         rows.update(answer)
         part = f"/oskr/stats,{answer['next']}" if "next" in answer else None
-    name = next(key for key in rows if key.endswith("/landed_right"))
-    return rows[name], rows[name.replace("landed_right", "handed_over")]
+    return {re.sub(r"^replica_\d+/", "", name): value for name, value in rows.items()}
+
+
+def landed(replica):
+    rows = stats(replica)
+    return rows["landed_right"], rows["handed_over"]
+
+
+def memory_kib(replica):
+    """What it has asked the kernel for."""
+    with open(f"/proc/{replica.child.pid}/status", encoding="utf-8") as file:
+        return int(re.search(r"^VmData:\s+(\d+)", file.read(), re.MULTILINE)[1])
+
+
+def drops(before, after):
+    return sum(after[name] - before[name] for name in after if name.startswith("drop_"))
+
+
+def flood(folder):
+    """Malformed frames, as many as a host can send, to the primary: honest clients go on."""
+    net = netns(folder)
+    cluster = rig.Cluster(programs, folder, net, "pbft")
+    seconds = 3
+    host = net.before(5) + [os.path.join(programs, "tests", "flood"), "eth0", "02:00:00:00:00:66",
+                            rig.MACS[0], rig.ip_of(rig.MACS[0]), "7000"]
+
+    def client():
+        begin = stats(cluster.replicas[0])
+        result = cluster.client(["-t", "32", "-d", str(seconds)])
+        return result, begin, stats(cluster.replicas[0])
+
+    try:
+        cluster.start_all()
+        before, begin, end = client()
+        honest = end["rx_frames"] - begin["rx_frames"]
+        memory = memory_kib(cluster.replicas[0])
+        flooder = rig.Process(host + [str(20 * rig.SLOW)], os.path.join(folder, "flood.log"))
+        time.sleep(0.5)
+        during, begin, end = client()
+        need(flooder.runs(), f"the flood ended before the client: {flooder.tail()}")
+        flooder.end()
+        frames, dropped = end["rx_frames"] - begin["rx_frames"], drops(begin, end)
+        grown = memory_kib(cluster.replicas[0]) - memory
+        after, _, _ = client()
+        print(f"    {before['throughput']:.0f} ops/s before, {during['throughput']:.0f} in the "
+              f"flood, {after['throughput']:.0f} after; the primary took {frames} frames in the "
+              f"flood and dropped {dropped}, where it took {honest} before; memory +{grown} KiB")
+        need(dropped > honest, "the flood did not arrive")
+        # What the honest lost, the port was busy with: it took no fewer frames than before.
+        need(frames >= honest / 2, f"{frames} frames in the flood, {honest} before")
+        need(grown == 0, f"memory grew by {grown} KiB")
+        need(during["throughput"] > before["throughput"] / 20, "the service stood still")
+        need(after["throughput"] > before["throughput"] / 3, "the service does not come back")
+        cluster.end_all()
+    finally:
+        cluster.close()
+        net.close()
 
 
 STORIES = [modes_netns, modes_memif, values_netns, values_memif, helpers_memif,
-           large_netns, leader_netns, leader_memif, restart_refused, refused, neighbours, steering]
+           large_netns, leader_netns, leader_memif, restart_refused, refused, neighbours, steering,
+           flood]
 
 
 def main():

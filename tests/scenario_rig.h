@@ -27,7 +27,7 @@
 enum { SCENARIO_SEEDS = SANITIZED ? 1 : 5 };
 
 /* Those that survive f liars: each goes through the scenarios that name no mode. */
-static const char *const byzantine_modes[] = {"pbft", "hotstuff"};
+static const char *const byzantine_modes[] = {"pbft", "hotstuff", "zyzzyva"};
 
 static inline void
 scenario_tell_mode(const struct scenario *s)

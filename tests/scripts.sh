@@ -301,7 +301,7 @@ fake_bench >"$fake/perf/bench"
 chmod +x "$fake/oskr-cluster" "$fake/perf/bench"
 
 for script in deploy/setup.sh deploy/quickstart.sh perf/sweep.sh perf/ratio.sh \
-	perf/protocols.sh perf/regress.sh tests/run.sh tests/tidy.sh; do
+	perf/protocols.sh perf/links.sh perf/regress.sh tests/run.sh tests/tidy.sh; do
 	expect "$script -h" helps "$script"
 	expect "$script refuses an unknown option" refuses "$script" --no-such-option
 done
@@ -313,6 +313,7 @@ expect "sweep refuses a build that is not there" refuses perf/sweep.sh -m a --bu
 expect "the table refuses workers that are not there" refuses perf/sweep.sh --table --workers 5000
 expect "protocols refuses an unknown mode" refuses perf/protocols.sh -m raft
 expect "ratio refuses no repeats" refuses perf/ratio.sh --repeats 0
+expect "links refuses a link that is none" refuses perf/links.sh --links pigeon
 # A function in `expect` runs without errexit, so each story is a shell of its own.
 for story in sweep_writes_results sweep_resumes sweep_runs_another_command_anew \
 	sweep_fresh_runs_all sweep_takes_rates sweep_makes_the_table sweep_stops_cleanly sweep_tells_failures \

@@ -1,206 +1,235 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * protocols/bft/requests.c alone: whose signatures are accepted where clients send
- * vectors of MACs, and when. n = 4, f = 1; this is replica 1.
+ * bft/requests.c by itself: for how long a client has to sign, when the reply cache is
+ * asked for a request that waits, and how many clients ask at present.
  */
+#include "protocols/bft/requests.h"
 #include "tests/unit.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "engine/batch.h"
-#include "protocols/bft/member.h"
-#include "protocols/bft/requests.h"
+enum {
+	SLOTS = 64,
+	REQUEST_SIZE = 256,
+	BATCH_SIZE = 4096,
+	ENVELOPE_SIZE = 2048,
+	ENVELOPES = 8,
+	CLIENT = 5,
+};
 
-enum { SELF = 1, SLOTS = 4, REQUEST_MAX = 256, BATCH_MAX = 2048, SENDS = 8, CLIENT = 2 };
-
-static struct {
+static struct rig {
 	struct member me;
 	struct requests requests;
-	void *memory;
 	struct outbox out;
-	uint64_t envelopes[SENDS][ENVELOPE_SIZE_MIN / 8];
-	uint64_t request[REQUEST_MAX / 8];
-	uint64_t batch[BATCH_MAX / 8];
-	struct claims claims;
+	uint8_t *memory;
+	uint64_t envelopes[ENVELOPES][ENVELOPE_SIZE / 8];
+	uint64_t batch[BATCH_SIZE / 8];
 } rig;
 
 static void
-rig_open(void)
+open_replica(uint16_t self)
 {
-	const struct protocol_config config = {
-	    .cluster = 7,
-	    .protocol = 2,
+	struct protocol_config config = {
 	    .replicas_count = 4,
 	    .faults = 1,
-	    .self = SELF,
+	    .self = self,
 	    .instances_count = 1,
 	    .slots_count = SLOTS,
+	    .protocol_proof = PROOF_SIGNATURE,
 	    .request_proof = PROOF_VECTOR,
-	    .protocol_proof = PROOF_VECTOR,
 	    .reply_proof = PROOF_MAC,
+	    .request_size_max = REQUEST_SIZE,
 	    .batch_count_max = 8,
-	    .batch_size_max = BATCH_MAX,
-	    .window = 8,
-	    .request_size_max = REQUEST_MAX,
-	    .result_size_max = 64,
-	    .checkpoint_interval = 8,
-	    .view_timeout_ns = 1000000,
+	    .batch_size_max = BATCH_SIZE,
 	};
 	memset(&rig, 0, sizeof(rig));
 	member_init(&rig.me, &config);
-	rig.memory = aligned_alloc(64, bft_rounded(requests_size(&config)));
+	rig.memory = aligned_alloc(64, requests_size(&config));
 	CU_ASSERT_PTR_NOT_NULL_FATAL(rig.memory);
-	memset(rig.memory, 0, bft_rounded(requests_size(&config)));
+	memset(rig.memory, 0, requests_size(&config));
 	requests_init(&rig.requests, &rig.me, rig.memory);
-	rig.out = (struct outbox){.sends_ready = SENDS};
-	for (uint32_t i = 0; i < SENDS; i++) {
-		rig.out.sends[i].capacity = sizeof(rig.envelopes[i]);
-		rig.out.sends[i].header = (struct message_header *)(void *)rig.envelopes[i];
-	}
 }
 
 static void
-rig_close(void)
+close_replica(void)
 {
+	requests_audit(&rig.requests);
 	free(rig.memory);
 }
 
-/* The client's request, without a body: what proves it is for whoever says so. */
-static struct message
-request_of(uint16_t client, uint64_t timestamp, uint8_t proof)
+static void
+out_clear(void)
 {
-	struct message m;
-	struct message_header *h = (struct message_header *)(void *)rig.request;
-	*h = (struct message_header){
-	    .size = sizeof(*h) + proof_size(proof, rig.me.config.replicas_count),
-	    .cluster = rig.me.config.cluster,
-	    .sender = client,
-	    .protocol = rig.me.config.protocol,
+	rig.out = (struct outbox){.sends_ready = ENVELOPES};
+	for (uint32_t i = 0; i < ENVELOPES; i++) {
+		rig.out.sends[i].header = (void *)rig.envelopes[i];
+		rig.out.sends[i].capacity = ENVELOPE_SIZE;
+	}
+}
+
+/* ---- Terms ------------------------------------------------------------------------ */
+
+/* How many batches are executed until the client need not sign any more. */
+static uint64_t
+term_served(void)
+{
+	struct requests *q = &rig.requests;
+	struct client_state *c = &q->clients[CLIENT];
+	out_clear();
+	requests_demand_signature(q, CLIENT, &rig.out);
+	CU_ASSERT_TRUE(c->must_sign);
+	CU_ASSERT_EQUAL(rig.out.sends_count, 1);
+	uint64_t from = q->executed_seq;
+	while (c->must_sign) {
+		q->executed_seq++;
+		requests_ease(q, c);
+	}
+	return q->executed_seq - from;
+}
+
+/* C05: a client whose MACs are bad again and again spoils a batch ever more rarely. */
+static void
+terms_grow(void)
+{
+	open_replica(1);
+	uint64_t expected = REQUESTS_SIGNED_BATCHES;
+	for (uint32_t i = 0; i < REQUESTS_RELAPSES_MAX; i++) {
+		CU_ASSERT_EQUAL(term_served(), expected);
+		expected *= 4;
+	}
+	/* Not without end: who is honest gets his MACs back some day. */
+	CU_ASSERT_EQUAL(term_served(), expected);
+	CU_ASSERT_EQUAL(term_served(), expected);
+	close_replica();
+}
+
+/* A relapse is forgiven when a term has gone by without another one. */
+static void
+relapses_are_forgiven(void)
+{
+	open_replica(1);
+	struct requests *q = &rig.requests;
+	struct client_state *c = &q->clients[CLIENT];
+	term_served();
+	CU_ASSERT_EQUAL(term_served(), 4 * REQUESTS_SIGNED_BATCHES);
+	CU_ASSERT_EQUAL(c->relapses, 2);
+	while (c->relapses > 0) {
+		CU_ASSERT_FALSE(c->must_sign);
+		q->executed_seq++;
+		requests_ease(q, c);
+	}
+	CU_ASSERT_EQUAL(c->term_end, 0);
+	CU_ASSERT_EQUAL(term_served(), REQUESTS_SIGNED_BATCHES);
+	close_replica();
+}
+
+/* ---- The reply cache -------------------------------------------------------------- */
+
+static void
+request_comes(uint16_t client, uint64_t timestamp, uint64_t orderer)
+{
+	uint64_t bytes[REQUEST_SIZE / 8] = {0};
+	struct message_header *header = (void *)bytes;
+	uint32_t size = (uint32_t)sizeof(*header) + proof_size(PROOF_VECTOR, 4);
+	*header = (struct message_header){
 	    .type = MESSAGE_REQUEST,
-	    .proof = proof,
-	    .version = MESSAGE_VERSION,
+	    .proof = PROOF_VECTOR,
+	    .sender = client,
 	    .seq = timestamp,
+	    .size = size,
 	};
-	CU_ASSERT_EQUAL_FATAL(
-	    message_parse(&rig.me.scope, (const uint8_t *)h, h->size, &m), PARSE_OK);
-	return m;
-}
-
-static bool
-is_let_in(uint16_t client, uint64_t timestamp, uint8_t proof)
-{
-	struct message m = request_of(client, timestamp, proof);
-	rig.claims.count = 0;
-	return requests_screen(&rig.requests, &m, &rig.claims) == VERDICT_STEP;
-}
-
-/* Somebody's batch of that one request, whose proof holds here, or does not. */
-static bool
-batch_holds(uint16_t client, uint64_t timestamp, uint8_t proof, bool authentic)
-{
-	const bool holds[2] = {authentic, authentic};
-	struct message m = request_of(client, timestamp, proof);
-	struct request_batch batch = {
-	    .data = (const uint8_t *)rig.batch,
-	    .size = batch_padded(m.header->size),
-	    .holds = holds,
-	};
-	memset(rig.batch, 0, sizeof(rig.batch));
-	memcpy(rig.batch, m.header, m.header->size);
-	rig.claims.count = 0;
-	CU_ASSERT_EQUAL(requests_screen_batch(&rig.requests, batch.data, batch.size, &rig.claims),
-	    VERDICT_STEP);
-	return requests_hold(&rig.requests, &batch, &rig.out);
+	struct message m = {.header = header, .body = (const uint8_t *)(header + 1)};
+	out_clear();
+	requests_take(&rig.requests, &m, orderer, &rig.out);
 }
 
 static void
-complaint_from(uint16_t replica)
+expect_recalls(uint32_t count)
 {
-	struct message_header h = {
-	    .sender = replica,
-	    .type = BFT_COMPLAINT,
-	    .seq = CLIENT,
-	};
-	struct message m = {.header = &h};
-	requests_on_complaint(&rig.requests, &m, &rig.out);
+	CU_ASSERT_EQUAL(rig.out.deliveries_count, count);
+	for (uint32_t i = 0; i < rig.out.deliveries_count; i++) {
+		CU_ASSERT_EQUAL(rig.out.deliveries[i].kind, DELIVERY_RECALL);
+		CU_ASSERT_EQUAL(rig.out.deliveries[i].client, CLIENT);
+		CU_ASSERT_EQUAL(rig.out.deliveries[i].timestamp, 1);
+	}
 }
 
-/* A signature costs a hundred times what a MAC does: strangers do not get it checked. */
+/* Whoever executed all himself knows what was executed; the primary need not ask either. */
 static void
-signatures_of_clients_in_good_standing_are_dropped(void)
+cache_is_left_alone(void)
 {
-	rig_open();
-	CU_ASSERT(is_let_in(CLIENT, 1, PROOF_VECTOR));
-	CU_ASSERT_FALSE(is_let_in(CLIENT, 1, PROOF_SIGNATURE));
-	CU_ASSERT_FALSE(is_let_in(CLIENT, 1, PROOF_MAC));
-	rig_close();
+	open_replica(0);
+	request_comes(CLIENT, 1, replica_bit(0));
+	expect_recalls(0);
+	request_comes(CLIENT, 1, replica_bit(0));
+	expect_recalls(0);
+	close_replica();
 }
 
+/* After a move of the state: at first, and whenever the client asks again. */
 static void
-one_complaint_opens_the_door_and_f_plus_one_shut_the_other(void)
+cache_is_asked(void)
 {
-	rig_open();
-	complaint_from(3);
-	CU_ASSERT(is_let_in(CLIENT, 1, PROOF_SIGNATURE));
-	CU_ASSERT_EQUAL(rig.out.sends_count, 0);
-	complaint_from(3);
-	CU_ASSERT_EQUAL(rig.out.sends_count, 0);
-	complaint_from(2);
-	/* It is told, and a vector does not wait here any more. */
-	CU_ASSERT_EQUAL(rig.out.sends_count, 1);
-	struct message m = request_of(CLIENT, 1, PROOF_VECTOR);
-	requests_take(&rig.requests, &m, 0, &rig.out);
-	CU_ASSERT_EQUAL(rig.requests.pool.count, 0);
-	CU_ASSERT_EQUAL(rig.out.sends_count, 2);
-	m = request_of(CLIENT, 1, PROOF_SIGNATURE);
-	requests_take(&rig.requests, &m, 0, &rig.out);
-	CU_ASSERT_EQUAL(rig.requests.pool.count, 1);
-	CU_ASSERT_FALSE(is_let_in(CLIENT + 1, 1, PROOF_SIGNATURE));
-	rig_close();
+	for (uint16_t orderer = 0; orderer < 2; orderer++) {
+		open_replica(0);
+		requests_moved(&rig.requests);
+		request_comes(CLIENT, 1, replica_bit(orderer));
+		expect_recalls(1);
+		CU_ASSERT_EQUAL(rig.out.sends_count, orderer == 0 ? 0 : 1);
+		request_comes(CLIENT, 1, replica_bit(orderer));
+		expect_recalls(1);
+		CU_ASSERT_EQUAL(rig.out.sends_count, 0);
+		CU_ASSERT_EQUAL(rig.requests.pool.count, 1);
+		close_replica();
+	}
 }
 
-/* The others' terms may be over, and with them their complaints, while the client still signs. */
+/* ---- The crowd -------------------------------------------------------------------- */
+
 static void
-a_signature_that_held_in_a_batch_is_accepted_by_who_knows_no_complaint(void)
+batch_of(uint16_t first, uint16_t count, uint64_t timestamp)
 {
-	rig_open();
-	CU_ASSERT_FALSE(batch_holds(CLIENT, 1, PROOF_SIGNATURE, false));
-	CU_ASSERT_FALSE(is_let_in(CLIENT, 2, PROOF_SIGNATURE));
-	CU_ASSERT(batch_holds(CLIENT, 1, PROOF_VECTOR, true));
-	CU_ASSERT_FALSE(is_let_in(CLIENT, 2, PROOF_SIGNATURE));
-	CU_ASSERT(batch_holds(CLIENT, 1, PROOF_SIGNATURE, true));
-	CU_ASSERT(is_let_in(CLIENT, 2, PROOF_SIGNATURE));
-	CU_ASSERT_FALSE(is_let_in(CLIENT + 1, 2, PROOF_SIGNATURE));
-	rig_close();
+	uint32_t size;
+	for (uint16_t i = 0; i < count; i++)
+		request_comes((uint16_t)(first + i), timestamp, replica_bit(0));
+	CU_ASSERT_EQUAL(requests_measure(&rig.requests, &size), count);
+	requests_write(&rig.requests, (uint8_t *)rig.batch, count);
+	for (uint16_t i = 0; i < count; i++)
+		requests_executed(&rig.requests, (uint16_t)(first + i), timestamp);
 }
 
 static void
-a_vector_that_does_not_hold_is_complained_of_once_told(void)
+crowd_is_counted(void)
 {
-	rig_open();
-	CU_ASSERT_FALSE(batch_holds(CLIENT, 1, PROOF_VECTOR, false));
-	CU_ASSERT_EQUAL(rig.out.sends_count, 1);
-	CU_ASSERT_EQUAL(rig.out.sends[0].header->type, BFT_COMPLAINT);
-	CU_ASSERT_EQUAL(rig.out.sends[0].header->seq, CLIENT);
-	CU_ASSERT_EQUAL(rig.out.sends[0].to, 0xfull & ~(1ull << SELF));
-	/* The client's own copy is as good as a proof. */
-	struct message m = request_of(CLIENT + 1, 1, PROOF_VECTOR);
-	requests_take(&rig.requests, &m, 0, &rig.out);
-	CU_ASSERT(batch_holds(CLIENT + 1, 1, PROOF_VECTOR, false));
-	CU_ASSERT_EQUAL(rig.out.sends_count, 1);
-	rig_close();
+	open_replica(0);
+	CU_ASSERT_EQUAL(rig.requests.crowd, 0);
+	/* Four times two of eight clients. */
+	for (uint16_t i = 0; i < 4; i++) {
+		batch_of(2 * i, 2, 1);
+		CU_ASSERT_EQUAL(rig.requests.crowd, 2u * (i + 1));
+	}
+	for (uint64_t i = 4; i < REQUESTS_CROWD_BATCHES; i++)
+		batch_of(0, 2, i);
+	CU_ASSERT_EQUAL(rig.requests.crowd, 8);
+	/* All but one have gone: after as many batches that is known. */
+	for (uint64_t i = 0; i < REQUESTS_CROWD_BATCHES; i++) {
+		CU_ASSERT_EQUAL(rig.requests.crowd, 8);
+		batch_of(3, 1, 100 + i);
+	}
+	CU_ASSERT_EQUAL(rig.requests.crowd, 1);
+	/* Empty batches say nothing of clients. */
+	for (uint64_t i = 0; i < REQUESTS_CROWD_BATCHES; i++)
+		requests_write(&rig.requests, (uint8_t *)rig.batch, 0);
+	CU_ASSERT_EQUAL(rig.requests.crowd, 1);
+	close_replica();
 }
 
 static const struct unit_story stories[] = {
-    {"signatures of clients in good standing are dropped",
-	signatures_of_clients_in_good_standing_are_dropped},
-    {"one complaint opens the door, and f + 1 shut the other",
-	one_complaint_opens_the_door_and_f_plus_one_shut_the_other},
-    {"a signature that held in a batch is accepted by who knows no complaint",
-	a_signature_that_held_in_a_batch_is_accepted_by_who_knows_no_complaint},
-    {"a vector that does not hold is complained of, once told",
-	a_vector_that_does_not_hold_is_complained_of_once_told},
+    {"C05: terms grow", terms_grow},
+    {"relapses are forgiven", relapses_are_forgiven},
+    {"the cache is left alone", cache_is_left_alone},
+    {"the cache is asked after a move", cache_is_asked},
+    {"the crowd is counted", crowd_is_counted},
 };
 
 UNIT_MAIN("bft_requests", stories)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PBFT's agreement, explored to the end: four replicas, one sequence number, two
+ * P24: PBFT's agreement, explored to the end: four replicas, one sequence number, two
  * batches and the null batch, views 0 to 2, one replica Byzantine. Every state that
  * can be reached is visited once (depth first, a hash table of what was seen), and
  * in none of them have two different batches q COMMITs each.
@@ -16,6 +16,9 @@
  * everything that it can sign: every vote, and VIEW-CHANGEs with any P and any Q.
  * NEW-VIEWs need nobody's honesty here: each replica enters a view on any choice that
  * some set justifies, whoever is primary. That is more than can happen.
+ *
+ * That replicas adopt what f + 1 backups have prepared adds nothing: one of these is
+ * correct, and here whoever can hear a proposal at all can hear it at any time.
  *
  * Two reductions, both exact: the batches have no names, so one of two states that
  * differ in those alone stands for both; and what no step can ask for any more is
@@ -676,14 +679,14 @@ a2_ignored(void)
 }
 
 static const struct unit_story stories[] = {
-    {"agreement: the liar leads view 0", liar_leads_view_0},
-    {"agreement: the liar leads view 1", liar_leads_view_1},
-    {"agreement: the liar leads view 2", liar_leads_view_2},
-    {"agreement: the liar leads nothing", liar_leads_nothing},
-    {"found: a quorum one short", quorum_short},
-    {"found: a prepared batch is dropped", prepared_dropped},
-    {"found: the first batch seen, not the highest view's", first_seen},
-    {"found: A2 ignored", a2_ignored},
+    {"P24 agreement: the liar leads view 0", liar_leads_view_0},
+    {"P24 agreement: the liar leads view 1", liar_leads_view_1},
+    {"P24 agreement: the liar leads view 2", liar_leads_view_2},
+    {"P24 agreement: the liar leads nothing", liar_leads_nothing},
+    {"P24 found: a quorum one short", quorum_short},
+    {"P24 found: a prepared batch is dropped", prepared_dropped},
+    {"P24 found: the first batch seen, not the highest view's", first_seen},
+    {"P24 found: A2 ignored", a2_ignored},
 };
 
 UNIT_MAIN("explore_pbft", stories)

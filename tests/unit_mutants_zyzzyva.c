@@ -138,7 +138,7 @@ none_was_slow(struct sim *sim)
 	(void)sim;
 	bool early = slow_too_early;
 	slow_too_early = false;
-	return early ? "two LOCAL-COMMITs were taken for an answer" : NULL;
+	return early ? "LOCAL-COMMITs were taken for an answer that are none" : NULL;
 }
 
 /* Who has no certificate cannot lose it: only two of four ever get so far as to say so. */
@@ -158,6 +158,47 @@ static const struct scenario two_commits_scenario = {
 		.act = SCENARIO_DROP},
 	    {.type = ZYZZYVA_LOCAL_COMMIT, .from = R(2) | R(3), .act = SCENARIO_DROP},
 	    {.when = looks_on, .optional = true},
+	},
+    .expect = none_was_slow,
+};
+
+static uint64_t slow_before;
+
+/* What was certified before that may still be on its way. */
+static bool
+looks_on_later(struct sim *sim)
+{
+	uint64_t slow = 0;
+	for (uint16_t i = 4; i < 6; i++)
+		slow += scenario_figure(sim, i, "answers_slow");
+	if (sim->now_ns < 450 * MS)
+		slow_before = slow;
+	slow_too_early |= sim->now_ns < 900 * MS && slow != slow_before;
+	return false;
+}
+
+/* From some time on no backup's STATEMENT reaches anybody, so nothing more is certified. */
+static const struct scenario no_certificate_scenario = {
+    .id = "M04",
+    .story = "clients are promised LOCAL-COMMITs, and no replica gets certificates any more",
+    .mode = "zyzzyva",
+    .faulty = R(3),
+    .lost = R(3),
+    .settings = {.checkpoint_interval = 512},
+    .rules =
+	{
+	    {.type = MESSAGE_REPLY, .from = R(3), .lasting = true, .act = SCENARIO_DROP},
+	    {.type = BFT_REPLY_DIGEST,
+		.from = R(3),
+		.lasting = true,
+		.optional = true,
+		.act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_STATEMENT,
+		.from = R(1) | R(2) | R(3),
+		.at_ns = 300 * MS,
+		.act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_STATED, .at_ns = 300 * MS, .optional = true, .act = SCENARIO_DROP},
+	    {.when = looks_on_later, .optional = true},
 	},
     .expect = none_was_slow,
 };
@@ -192,6 +233,8 @@ struct mutant {
 static const struct mutant mutants[] = {
     {"the fast path completes at 3f", ZYZZYVA_FAST_AT_3F, &silent_scenario, 0, 3},
     {"LOCAL-COMMITs of f + 1 suffice", ZYZZYVA_LOCAL_COMMIT_WEAK, &two_commits_scenario, 0, 3},
+    {"LOCAL-COMMITs without a certificate", ZYZZYVA_COMMIT_UNCERTIFIED, &no_certificate_scenario, 0,
+	3},
     {"the history is not checked", ZYZZYVA_HISTORY_UNCHECKED, &past_scenario, 0, 3},
     {"an older view's certificate wins", ZYZZYVA_OLD_CERTIFICATE_WINS, &old_certificate_scenario, 0,
 	3},

@@ -115,17 +115,33 @@ static const struct scenario dumb_to_clients_scenario = {
 
 static uint64_t noted_head;
 
+/*
+ * What is executed is committed, but where it may be undone: there it is what clients
+ * were told for good, and what replicas have certificates of.
+ */
+static uint64_t
+committed_head(struct sim *sim)
+{
+	if (!sim->oracle.tentative)
+		return sim->oracle.head;
+	uint64_t sum = sim->oracle.answered;
+	for (uint16_t i = 0; i < sim->replicas_count; i++)
+		sum += scenario_figure(sim, i, "committed");
+	return sum;
+}
+
+/* Who speculates has clients on both sides who bring what was executed before to an end. */
 static bool
 head_note(struct sim *sim)
 {
-	noted_head = sim->oracle.head;
-	return true;
+	noted_head = committed_head(sim);
+	return !sim->oracle.tentative || sim->now_ns >= 300 * MS;
 }
 
 static bool
 head_stands(struct sim *sim)
 {
-	return sim->oracle.head == noted_head;
+	return committed_head(sim) == noted_head;
 }
 
 static const struct scenario halves_scenario = {

@@ -4,8 +4,8 @@
  * execution (TOCS'02, section 5.1.2) and read-only operations (5.1.3), for what a
  * replica executed before it was committed may not be what is decided, and what
  * it has told clients must stay true; liars that sign two VIEW-CHANGEs; a replica
- * whose state is not the others'; several ordering instances, of which one waits
- * for another; replicas that start anew; timeouts; and clients that have to sign.
+ * whose state is not the others'; replicas that start anew; timeouts; and clients
+ * that have to sign.
  */
 #include "tests/scenario_rig.h"
 
@@ -180,104 +180,6 @@ static const struct scenario odd_state_scenario = {
     .expect = odd_repaired,
 };
 
-/* ---- Several ordering instances ------------------------------------------------------- */
-
-static bool
-of_second_instance(struct sim *sim, const struct message_header *h, uint16_t to)
-{
-	(void)sim;
-	(void)to;
-	return h->instance == 1;
-}
-
-/*
- * What instance 0 has decided waits for the slots of instance 1, as it would for an
- * executor that is slow: no more than the window is under way, votes go on, and
- * nobody blames instance 0's primary for it. That nothing is delivered beyond the
- * window, and no vote is lost or given twice, audits and oracles see.
- */
-static const struct scenario slow_executor_scenario = {
-    .id = "G17",
-    .story = "execution is slower than agreement: what is decided waits, and its primary stays",
-    .mode = "pbft",
-    .instances = 2,
-    .clients = 16,
-    .window = 2,
-    .rules = {{.type = PBFT_PRE_PREPARE,
-	.from = R(1),
-	.like = of_second_instance,
-	.act = SCENARIO_DELAY,
-	.amount = 16 * MS}},
-    .expect = view_kept,
-};
-
-static const char *
-second_instance_moved(struct sim *sim)
-{
-	if (views_max(sim) == 0)
-		return "the instance that nobody asks for anything kept its dead primary";
-	for (uint16_t i = 0; i < sim->replicas_count; i++) {
-		const struct sim_node *n = &sim->nodes[i];
-		if (n->machine->view(node_machine(n, 0)) != 0)
-			return "the other instance's primary was blamed for it";
-	}
-	return NULL;
-}
-
-/* The one client is served by instance 0, whose batches wait for those of instance 1. */
-static const struct scenario idle_sibling_scenario = {
-    .id = "idle sibling",
-    .story = "two primaries of an instance without clients are silent: it changes its view",
-    .mode = "pbft",
-    .instances = 2,
-    .clients = 1,
-    .faulty = R(1),
-    .rules =
-	{
-	    {.type = PBFT_PRE_PREPARE,
-		.from = R(1),
-		.like = of_second_instance,
-		.at_ns = 50 * MS,
-		.act = SCENARIO_DROP,
-		.lasting = true},
-	    {.type = PBFT_PRE_PREPARE,
-		.from = R(2),
-		.like = of_second_instance,
-		.view = SCENARIO_IS(1),
-		.act = SCENARIO_DROP},
-	    {.type = PBFT_NEW_VIEW,
-		.from = R(2),
-		.like = of_second_instance,
-		.view = SCENARIO_IS(1),
-		.act = SCENARIO_DROP},
-	},
-    .expect = second_instance_moved,
-};
-
-static const char *
-sibling_fetched(struct sim *sim)
-{
-	return scenario_figure(sim, 3, "transfers") > 0 ? NULL : "no state was fetched";
-}
-
-/* The instance that did not ask for the state finds itself beyond what it knows to be decided. */
-static const struct scenario sibling_fetches_scenario = {
-    .id = "sibling fetches",
-    .story = "a replica is cut off; one of its instances fetches the state for both",
-    .mode = "pbft",
-    .instances = 2,
-    .operations = 600,
-    .rules =
-	{
-	    {.act = SCENARIO_FAULT,
-		.at_ns = 100 * MS,
-		.fault =
-		    {.kind = FAULT_PARTITION, .from = R(3), .to = ALL & ~R(3), .end_ns = 300 * MS}},
-	    {.type = BFT_CHECKPOINT, .to = R(3), .like = of_second_instance, .act = SCENARIO_DROP},
-	},
-    .expect = sibling_fetched,
-};
-
 /* ---- Timeouts -------------------------------------------------------------------------- */
 
 /* "A backup is waiting for a request": a primary that left alone would stop the view. */
@@ -292,6 +194,33 @@ static const struct scenario primary_stays_scenario = {
 	.act = SCENARIO_FAULT,
 	.fault = {.kind = FAULT_CLOCK_JUMP, .from = R(0), .amount = 1000 * MS, .end_ns = 1 * MS}}},
     .expect = view_kept,
+};
+
+/*
+ * Replica 3 is down. Of the others 2 alone commits the last batch, and its client asks
+ * for no more before that is answered: 2 waits for nothing. Of f + 1 who have to ask
+ * for a view the primary is one.
+ */
+static const struct scenario primary_follows_scenario = {
+    .id = "primary follows",
+    .story = "the primary waits for the same as the one that left: it leaves by its own timer",
+    .mode = "pbft",
+    .clients = 1,
+    .lost = R(3),
+    .rules =
+	{
+	    {.act = SCENARIO_FAULT,
+		.at_ns = 10 * MS,
+		.fault = {.kind = FAULT_CRASH, .from = R(3), .end_ns = 3600000 * MS},
+		.lasting = true},
+	    {.type = PBFT_COMMIT,
+		.from = R(2),
+		.view = SCENARIO_IS(0),
+		.seq = SCENARIO_IS(SEQ_APART),
+		.act = SCENARIO_DROP,
+		.lasting = true},
+	},
+    .expect = view_moved,
 };
 
 static const char *
@@ -543,10 +472,8 @@ TELL(decided_otherwise)
 TELL(reads_after_undoing)
 TELL(changes_differ)
 TELL(odd_state)
-TELL(slow_executor)
-TELL(idle_sibling)
-TELL(sibling_fetches)
 TELL(primary_stays)
+TELL(primary_follows)
 TELL(slow_network)
 TELL(half_a_view)
 TELL(rolling)
@@ -559,10 +486,8 @@ static const struct unit_story stories[] = {
     STORY(reads_after_undoing),
     STORY(changes_differ),
     STORY(odd_state),
-    STORY(slow_executor),
-    STORY(idle_sibling),
-    STORY(sibling_fetches),
     STORY(primary_stays),
+    STORY(primary_follows),
     STORY(slow_network),
     STORY(half_a_view),
     STORY(rolling),

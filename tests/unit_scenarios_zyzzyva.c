@@ -111,6 +111,54 @@ static const struct scenario silent_scenario = {
     .expect = answered_slowly,
 };
 
+/* After its first operations nobody asks: replicas commit among themselves, all with one CC. */
+static const char *
+answered_unasked(struct sim *sim)
+{
+	uint64_t slow = figures_sum(sim, CLIENTS, "answers_slow");
+	if (figures_sum(sim, CLIENTS, "asks") * 4 > slow)
+		return "clients had to ask for their LOCAL-COMMITs";
+	if (figures_sum(sim, CLIENTS, "commits") * 4 > slow)
+		return "clients had to make certificates";
+	return answered_slowly(sim);
+}
+
+static const struct scenario unasked_scenario = {
+    .id = "Z17",
+    .story = "a backup is silent for long: clients are told what is committed",
+    .mode = "zyzzyva",
+    .faulty = R(3),
+    .lost = R(3),
+    .operations = 2000,
+    .rules = {{.from = R(3), .lasting = true, .act = SCENARIO_DROP}},
+    .expect = answered_unasked,
+};
+
+/* What it signs for itself it does not send, but for checkpoints and in its turn. */
+static const struct scenario uncovered_scenario = {
+    .id = "Z18",
+    .story = "the primary replies to nobody, and signs what it must and no more",
+    .mode = "zyzzyva",
+    .faulty = R(0),
+    .lost = R(0),
+    .operations = 2000,
+    .rules =
+	{
+	    {.type = MESSAGE_REPLY, .from = R(0), .lasting = true, .act = SCENARIO_DROP},
+	    {.type = BFT_REPLY_DIGEST,
+		.from = R(0),
+		.lasting = true,
+		.optional = true,
+		.act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_STATEMENT,
+		.from = R(0),
+		.lasting = true,
+		.act = SCENARIO_DELAY,
+		.amount = 40 * MS},
+	},
+    .expect = answered_unasked,
+};
+
 static const char *
 answered_fast(struct sim *sim)
 {
@@ -365,6 +413,49 @@ static const struct scenario bad_certificates_scenario = {
     .expect = wrong_ones_refused,
 };
 
+/* ---- C05: clients that have to sign -------------------------------------------------------- */
+
+static uint64_t
+slots_signed(const struct sim *sim)
+{
+	return figures_sum(sim, CLIENTS, "slots_signed");
+}
+
+static bool
+somebody_signs(struct sim *sim)
+{
+	return slots_signed(sim) > 0;
+}
+
+static const char *
+nobody_signs(struct sim *sim)
+{
+	return slots_signed(sim) == 0 ? NULL : "a client signs although nothing spoils its MACs";
+}
+
+static const struct scenario flips_stop_scenario = {
+    .id = "C05 flips stop",
+    .story = "MACs are spoilt on their way for a while: later nobody has to sign any more",
+    .mode = "zyzzyva",
+    .faulty = C(1),
+    .request_auth = AUTH_MAC,
+    .operations = 6000,
+    .batch = 1,
+    .horizon_ns = 4000 * MS,
+    .rules =
+	{
+	    {.act = SCENARIO_FAULT,
+		.at_ns = 50 * MS,
+		.fault = {.kind = FAULT_PARTIAL_VECTOR,
+		    .from = C(1),
+		    .to = R(1) | R(2) | R(3),
+		    .amount = FAULT_VECTORS_ONLY,
+		    .end_ns = 150 * MS}},
+	    {.at_ns = 60 * MS, .when = somebody_signs, .act = SCENARIO_COUNT},
+	},
+    .expect = nobody_signs,
+};
+
 /* ---- Z12, Z14: MACs and signatures that do not agree ------------------------------------- */
 
 /* Its own signatures are good, so there is somebody to ask what it is about. */
@@ -458,6 +549,8 @@ TELL(equivocation)
 TELL(equivocation_signed)
 TELL(forged_proof)
 TELL(silent)
+TELL(unasked)
+TELL(uncovered)
 TELL(fast)
 TELL(rollback)
 TELL(hole)
@@ -468,6 +561,7 @@ TELL(late)
 TELL(no_commit)
 TELL(commit_to_one)
 TELL(bad_certificates)
+TELL(flips_stop)
 TELL(silent_primary)
 TELL(restart)
 TELL(some_macs)
@@ -484,6 +578,8 @@ static const struct unit_story stories[] = {
     STORY(equivocation_signed),
     STORY(forged_proof),
     STORY(silent),
+    STORY(unasked),
+    STORY(uncovered),
     STORY(fast),
     STORY(rollback),
     STORY(hole),
@@ -494,6 +590,7 @@ static const struct unit_story stories[] = {
     STORY(no_commit),
     STORY(commit_to_one),
     STORY(bad_certificates),
+    STORY(flips_stop),
     STORY(silent_primary),
     STORY(restart),
     STORY(some_macs),

@@ -163,8 +163,8 @@ generated_of_seven(void)
 static const struct unit_story stories[] = {
     STORY(missing_parent),
     STORY(two_phases),
-    STORY(generated_of_four),
-    STORY(generated_of_seven),
+    {"H15 of four", generated_of_four},
+    {"H15 of seven", generated_of_seven},
 };
 
 UNIT_MAIN("twins_hotstuff", stories)

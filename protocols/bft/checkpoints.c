@@ -200,12 +200,16 @@ checkpoints_on_state(struct checkpoints *c, const struct moved *moved)
 {
 	/* What was executed tentatively, and could not be undone, is not committed by that. */
 	bool committed = moved->seq <= c->stable_seen.seq || moved->seq == c->fetching;
-	c->moving = false;
-	c->fetching = 0;
-	/* A sibling may have wanted it: once it is stable, our log has to go on from there. */
-	if (moved->state_digest32 != NULL && moved->seq % c->me->config.checkpoint_interval == 0 &&
+	/*
+	 * A sibling instance may have fetched it, who knew of the checkpoint before us. Without
+	 * its name it would never be stable here, and our log could not go on from there.
+	 */
+	if (moved->state_digest32 != NULL && moved->seq != 0 &&
+	    moved->seq % c->me->config.checkpoint_interval == 0 &&
 	    place_of(c, c->own, moved->seq)->seq <= moved->seq)
 		checkpoint_set(place_of(c, c->own, moved->seq), moved->seq, moved->state_digest32);
+	c->moving = false;
+	c->fetching = 0;
 	return committed;
 }
 

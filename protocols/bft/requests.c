@@ -43,7 +43,7 @@ requests_init(struct requests *q, const struct member *me, void *memory)
 	check((uintptr_t)memory % 64 == 0);
 	check(config->batch_size_max % 8 == 0);
 	check(config->batch_size_max >= batch_padded(config->request_size_max));
-	*q = (struct requests){.me = me, .clients = (void *)(base + l.clients)};
+	*q = (struct requests){.me = me, .clients = (void *)(base + l.clients), .crowd_round = 1};
 	pool_init(&q->pool, (void *)(base + l.cells), base + l.bytes, l.cells_count,
 	    config->request_size_max);
 }
@@ -113,12 +113,10 @@ request_keep(struct requests *q, const struct message *m, uint64_t orderer, stru
 		q->head_ns = q->me->now_ns;
 	if (c->marked_in == q->round && m->header->seq <= c->marked)
 		pool_order(&q->pool, cell);
-	if (orderer == replica_bit(q->me->config.self))
-		return;
 	/* It may have been executed while the state was fetched: the cache knows. */
 	if (q->moved_once)
 		replies_recall(m->header->sender, m->header->seq, out);
-	if (orderer != 0)
+	if (orderer != 0 && orderer != replica_bit(q->me->config.self))
 		outbox_relay(out, outbox_send(out, orderer), pool_request(&q->pool, cell));
 }
 
@@ -164,8 +162,12 @@ requests_take(struct requests *q, const struct message *m, uint64_t orderer, str
 	struct client_state *c = &q->clients[h->sender];
 	check((orderer & (orderer - 1)) == 0);
 	requests_ease(q, c);
-	if (c->must_sign && h->seq > c->executed && !signing_settle(q, m, out))
+	if (c->must_sign && h->seq > c->executed && !signing_settle(q, m, out)) {
+		/* One that was executed while the state was fetched is answered all the same. */
+		if (q->moved_once)
+			replies_recall(h->sender, h->seq, out);
 		return;
+	}
 	if (h->view & BFT_WHOLE)
 		c->whole = h->seq;
 	if (h->seq < c->executed)
@@ -176,8 +178,12 @@ requests_take(struct requests *q, const struct message *m, uint64_t orderer, str
 		return;
 	}
 	const struct message_header *pending = requests_pending(q, h->sender);
-	if (pending != NULL && pending->seq >= h->seq && pending->proof == h->proof)
+	if (pending != NULL && pending->seq >= h->seq && pending->proof == h->proof) {
+		/* Nor did a full queue, or a state on its way, let the cache be asked for good. */
+		if (q->moved_once && pending->seq == h->seq)
+			replies_recall(h->sender, h->seq, out);
 		return;
+	}
 	/* Nor is one that a batch holds ordered again because it is signed now. */
 	if (pending != NULL && pending->seq == h->seq && q->pool.cells[c->cell - 1].ordered)
 		return;
@@ -293,6 +299,28 @@ requests_measure(struct requests *q, uint32_t *size)
 	return count;
 }
 
+/* Who asks at present, told by who has asked: each counts once in so many batches. */
+static void
+crowd_meet(struct requests *q, struct client_state *c)
+{
+	q->crowd_met += c->crowd_mark != q->crowd_round;
+	c->crowd_mark = q->crowd_round;
+}
+
+static void
+crowd_count(struct requests *q)
+{
+	if (q->crowd_met > q->crowd)
+		q->crowd = q->crowd_met;
+	if (++q->crowd_batches < REQUESTS_CROWD_BATCHES)
+		return;
+	q->crowd = q->crowd_met;
+	q->crowd_met = 0;
+	q->crowd_batches = 0;
+	/* Nobody has been met in round 0. */
+	q->crowd_round = q->crowd_round < UINT8_MAX ? (uint8_t)(q->crowd_round + 1) : 1;
+}
+
 void
 requests_write(struct requests *q, uint8_t *body, uint32_t count)
 {
@@ -301,7 +329,9 @@ requests_write(struct requests *q, uint8_t *body, uint32_t count)
 		const struct pool_cell *c = &q->pool.cells[at - 1];
 		if (c->ordered)
 			continue;
-		memcpy(body, pool_request(&q->pool, at - 1), c->size);
+		const struct message_header *request = pool_request(&q->pool, at - 1);
+		memcpy(body, request, c->size);
+		crowd_meet(q, &q->clients[request->sender]);
 		body += c->size;
 		written++;
 		if (RULE(BFT_TWICE) || q->batches % 2 != 0)
@@ -309,6 +339,8 @@ requests_write(struct requests *q, uint8_t *body, uint32_t count)
 	}
 	q->batches++;
 	q->batched += count;
+	if (count > 0)
+		crowd_count(q);
 }
 
 void

@@ -26,6 +26,7 @@ enum {
 	REQUESTS_COMPLAINTS_MAX = 4,   /* sent in one step, of one batch */
 	REQUESTS_RECALLS_MAX = 4,      /* delivered in one step of requests_recheck() */
 	REQUESTS_SIGNED_BATCHES = 512, /* that a client has to sign for, the first time */
+	REQUESTS_CROWD_BATCHES = 16,   /* of ours, among which clients are counted */
 	REQUESTS_RELAPSES_MAX = 7,     /* relapses that are told apart: 4 to that power as many */
 };
 
@@ -39,9 +40,10 @@ struct client_state {
 	uint32_t marked_in;  /* ... if that was since the last requests_requeue(): `round` */
 	uint32_t cell;	     /* 1 + its pending request's; 0: none */
 	bool must_sign;
-	bool may_sign;	  /* it had to once, or did in a batch: accepted for good */
-	uint8_t relapses; /* times that it had to, less those forgiven */
-	uint8_t reserved[5];
+	bool may_sign;	    /* it had to once, or did in a batch: accepted for good */
+	uint8_t relapses;   /* times that it had to, less those forgiven */
+	uint8_t crowd_mark; /* the count of the crowd in which it was met: `crowd_round` */
+	uint8_t reserved[4];
 	uint64_t term_end; /* the batch with which that ends, or a relapse is forgiven; 0: none */
 };
 static_assert(sizeof(struct client_state) == 64, "one cache line");
@@ -53,9 +55,13 @@ struct requests {
 	uint64_t head_ns;	      /* when the oldest pending request became that */
 	uint64_t executed_seq;	      /* of the last batch of replies_send(); 0: not told */
 	uint64_t batch_mark;
-	uint32_t round;	  /* how often all requests became free for a batch again */
-	uint32_t recheck; /* 1 + next pool cell to be looked up after a transfer; 0: none */
-	bool moved_once;  /* requests may have been executed without our knowing when */
+	uint32_t round;		/* how often all requests became free for a batch again */
+	uint32_t recheck;	/* 1 + next pool cell to be looked up after a transfer; 0: none */
+	uint32_t crowd;		/* clients that had requests in some batches of ours, lately */
+	uint32_t crowd_met;	/* of the count under way */
+	uint32_t crowd_batches; /* in it */
+	uint8_t crowd_round;	/* its number */
+	bool moved_once;	/* requests may have been executed without our knowing when */
 	/* Figures. */
 	uint64_t batches;     /* written */
 	uint64_t batched;     /* requests in them */
@@ -121,6 +127,13 @@ requests_are_plenty(const struct requests *q)
 
 /* When the oldest request that no batch holds came; TIME_NEVER: there is none. */
 uint64_t requests_oldest_ns(const struct requests *q);
+
+/* When the newest came; 0: there is none. */
+static inline uint64_t
+requests_newest_ns(const struct requests *q)
+{
+	return q->pool.last != 0 ? q->pool.cells[q->pool.last - 1].arrived_ns : 0;
+}
 
 /* How many of the oldest requests that no batch holds make a batch, and their bytes. */
 uint32_t requests_measure(struct requests *q, uint32_t *size);

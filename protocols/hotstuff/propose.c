@@ -81,9 +81,6 @@ propose_on_request(struct hotstuff *r, const struct message *m, struct outbox *o
 	bool kept = pool->last != before && pool->last != 0;
 	if (!kept || to != own_bit(r))
 		return;
-	/* It may have been executed while the state was fetched: the cache knows. */
-	if (r->requests.moved_once)
-		replies_recall(m->header->sender, m->header->seq, out);
 	if (r->filled == 0 && is_suspect(r, view_next(r)))
 		outbox_relay(
 		    out, outbox_send(out, relay_targets(r)), pool_request(pool, pool->last - 1));

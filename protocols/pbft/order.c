@@ -6,7 +6,8 @@
 #include "protocols/pbft/replica.h"
 
 enum {
-	PARTIAL_MAX = 1, /* batches under way beside one that is not full, and itself */
+	PARTIAL_MAX = 1,       /* batches under way beside one that is not full, and itself */
+	PARTIAL_WAIT_PART = 4, /* of the view's timeout: no request waits longer for others */
 };
 
 /* ---- the primary's batches ------------------------------------------------- */
@@ -27,6 +28,24 @@ null_wanted(const struct pbft *r)
 	return r->frontier > r->proposed;
 }
 
+/*
+ * When a batch that is not full goes, and none is under way. Where agreement costs
+ * signatures, which is as much as many requests do, it waits for the clients that have
+ * asked lately: while they go on coming, no longer after the last than agreement takes.
+ * Who is alone does not wait.
+ */
+static uint64_t
+partial_deadline(const struct pbft *r)
+{
+	if (r->me.config.protocol_proof != PROOF_SIGNATURE ||
+	    r->requests.pool.unordered >= r->requests.crowd)
+		return 0;
+	uint64_t lull_ns = requests_newest_ns(&r->requests) + r->figures.execute_ns;
+	uint64_t end_ns =
+	    requests_oldest_ns(&r->requests) + r->me.config.view_timeout_ns / PARTIAL_WAIT_PART;
+	return lull_ns < end_ns ? lull_ns : end_ns;
+}
+
 uint64_t
 order_deadline(const struct pbft *r)
 {
@@ -40,7 +59,7 @@ order_deadline(const struct pbft *r)
 		return 0;
 	/* A batch that is not full waits while others are under way: it fills meanwhile. */
 	if (r->me.config.batch_adaptive)
-		return r->proposed - r->executed < PARTIAL_MAX ? 0 : TIME_NEVER;
+		return r->proposed - r->executed < PARTIAL_MAX ? partial_deadline(r) : TIME_NEVER;
 	uint64_t oldest_ns = requests_oldest_ns(&r->requests);
 	return oldest_ns == TIME_NEVER ? TIME_NEVER : oldest_ns + r->me.config.batch_timeout_ns;
 }
@@ -121,6 +140,21 @@ order_screen_pre_prepare(const struct pbft *r, const struct message *m, struct c
 	return requests_screen_batch(&r->requests, m->body, m->body_size, m->own ? NULL : claims);
 }
 
+/*
+ * One that signs two things where it may say one thing only is a liar. That it be told
+ * of matters most where there are more than f: then nothing else is promised.
+ */
+static void
+blame(struct pbft *r, uint32_t who, uint64_t seq, struct outbox *out)
+{
+	r->figures.conflicts++;
+	if ((r->culprits >> who & 1) != 0)
+		return;
+	r->culprits |= replica_bit(who);
+	outbox_note(
+	    out, "replica %lu contradicts itself at %lu, in view %lu", who, seq, r->me.view);
+}
+
 /* A batch at seq is waited for; the first such one starts the timer. */
 static void
 highest_raise(struct pbft *r, uint64_t seq)
@@ -172,7 +206,7 @@ order_on_pre_prepare(struct pbft *r, const struct event *event, struct outbox *o
 	/* "it has not accepted a pre-prepare message for view v and sequence number n
 	   containing a different digest" (4.2) */
 	if (s->accepted && !digest_equal(s->digest32, h->digest)) {
-		r->figures.conflicts++;
+		blame(r, h->sender, h->seq, out);
 		return;
 	}
 	if (s->accepted && log_has_body(s, h->digest)) {
@@ -199,6 +233,51 @@ order_on_pre_prepare(struct pbft *r, const struct event *event, struct outbox *o
 	order_advance(r, s, out);
 }
 
+static uint64_t votes_like(
+    struct pbft *r, const struct slot *s, enum phase phase, const struct vote *like);
+
+/*
+ * f + 1 backups have prepared the same: one of them is correct, so the primary did
+ * propose it, and its requests are authentic. Who has not heard that from the primary,
+ * which may be slow to some only, takes their word; the batch comes by its digest.
+ */
+static bool
+slot_adopt(struct pbft *r, struct slot *s)
+{
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
+		const struct vote *v = log_vote(r, s, PHASE_PREPARE, i);
+		if (!v->present || v->view != r->me.view ||
+		    quorum_count(votes_like(r, s, PHASE_PREPARE, v)) <
+			quorum_weak(r->me.config.faults))
+			continue;
+		s->accepted = true;
+		s->vouched = true;
+		s->view = r->me.view;
+		s->accepted_ns = r->me.now_ns;
+		memcpy(s->digest32, v->digest32, 32);
+		order_count_votes(r, s);
+		highest_raise(r, s->seq);
+		return true;
+	}
+	return false;
+}
+
+void
+order_adopt(struct pbft *r)
+{
+	uint64_t end = r->checkpoints.stable + r->window_log;
+	if (!r->active || replica_leads(r))
+		return;
+	for (uint64_t seq = r->committed + 1; seq <= end && seq <= r->heard; seq++) {
+		struct slot *s = log_find(r, seq);
+		if (s == NULL || s->accepted || !log_holds(r, seq) || !slot_adopt(r, s))
+			continue;
+		r->figures.adopted++;
+		if (r->held_next == 0 || seq < r->held_next)
+			r->held_next = seq;
+	}
+}
+
 /* ---- prepare and commit ---------------------------------------------------- */
 
 enum verdict
@@ -222,12 +301,13 @@ order_screen_vote(const struct pbft *r, const struct message *m, struct claims *
 
 /* A replica's first vote for (view, seq, phase) sticks; one in a higher view replaces it. */
 static bool
-vote_record(struct pbft *r, struct vote *v, const struct message_header *h)
+vote_record(struct pbft *r, struct vote *v, const struct message_header *h, struct outbox *out)
 {
 	if (v->present && v->view > h->view)
 		return false;
 	if (v->present && v->view == h->view) {
-		r->figures.conflicts += !digest_equal(v->digest32, h->digest);
+		if (!digest_equal(v->digest32, h->digest))
+			blame(r, h->sender, h->seq, out);
 		return false;
 	}
 	v->present = true;
@@ -287,7 +367,7 @@ order_on_vote(struct pbft *r, const struct message *m, struct outbox *out)
 	struct slot *s = log_slot(r, h->seq);
 	enum phase phase = h->type == PBFT_PREPARE ? PHASE_PREPARE : PHASE_COMMIT;
 	struct vote *v = log_vote(r, s, phase, h->sender);
-	bool first = vote_record(r, v, h);
+	bool first = vote_record(r, v, h, out);
 	if (!first && (RULE(PBFT_PREPARES_TWICE) || phase != PHASE_PREPARE))
 		return;
 	uint64_t bit = replica_bit(h->sender);
@@ -333,7 +413,8 @@ order_on_decided(struct pbft *r, const struct message *m, struct outbox *out)
 	struct slot *s = log_slot(r, h->seq);
 	struct vote *v = log_vote(r, s, PHASE_DECIDED, h->sender);
 	if (v->present) {
-		r->figures.conflicts += !digest_equal(v->digest32, h->digest);
+		if (!digest_equal(v->digest32, h->digest))
+			blame(r, h->sender, h->seq, out);
 		return;
 	}
 	v->present = true;

@@ -432,6 +432,7 @@ figures(const void *self, struct figures *list)
 	const struct replica_figures *f = &r->figures;
 	uint64_t violations = __atomic_load_n(&f->conflicts, __ATOMIC_RELAXED) +
 			      __atomic_load_n(&r->checkpoints.conflicts, __ATOMIC_RELAXED);
+	uint64_t culprits = quorum_count(__atomic_load_n(&r->culprits, __ATOMIC_RELAXED));
 	figures_add(list, "view", &f->view, false);
 	figures_add(list, "stable", &f->stable, false);
 	figures_add(list, "executed_seq", &f->executed, false);
@@ -441,7 +442,9 @@ figures(const void *self, struct figures *list)
 	figures_add(list, "new_views", &f->new_views, true);
 	figures_add(list, "new_views_refused", &f->new_views_refused, true);
 	figures_add(list, "violations", &violations, true);
+	figures_add(list, "culprits", &culprits, false);
 	figures_add(list, "refused", &f->refused, true);
+	figures_add(list, "adopted", &f->adopted, true);
 	figures_add(list, "macs_failed", &r->requests.macs_failed, true);
 	figures_add(list, "pool_full", &r->requests.pool_full, true);
 	figures_add(list, "statuses", &f->statuses, true);

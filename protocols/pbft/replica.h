@@ -27,6 +27,8 @@ enum {
 	PBFT_DELIVER_MAX = 4,	     /* of them, batches at a time */
 	PBFT_UNLOOPED_MAX = 4,	     /* proposals on their way back to the primary itself */
 	PBFT_TICKS_PER_TIMEOUT = 16, /* STATUS messages while nothing moves */
+	PBFT_TICKS_LEAST = 4,	     /* in the shortest timeout, however slow messages are */
+	PBFT_TICK_HOPS = 2,	     /* commit phases in a tick, at least */
 	PBFT_TICKS_EACH = 4,	     /* ticks without a move before they become half as many */
 	PBFT_TICKS_IDLE = 8,	     /* ticks between two STATUS messages without need */
 	PBFT_BACKOFF_BATCHES = 8,    /* executed in a view before its timeout is halved */
@@ -138,6 +140,7 @@ struct replica_figures {
 	uint64_t new_views;    /* entered */
 	uint64_t conflicts;    /* votes or proposals that contradict earlier ones: faults */
 	uint64_t refused;      /* proposals with bad requests */
+	uint64_t adopted;      /* proposals that others told of */
 	uint64_t new_views_refused;
 	uint64_t statuses;
 	uint64_t resent;
@@ -226,6 +229,7 @@ struct pbft {
 	uint64_t watch_rates[4]; /* of the views before */
 	uint64_t operations;
 
+	uint64_t culprits; /* who has contradicted itself, mask */
 	struct replica_figures figures;
 	struct requests requests;
 	struct checkpoints checkpoints;
@@ -325,6 +329,8 @@ void order_on_decided(struct pbft *r, const struct message *m, struct outbox *ou
 void order_on_vote(struct pbft *r, const struct message *m, struct outbox *out);
 /* When a batch can be proposed: 0 now, TIME_NEVER not as things stand. */
 uint64_t order_deadline(const struct pbft *r);
+/* Accepts what others have prepared and the primary did not tell us of; order_advance() is due. */
+void order_adopt(struct pbft *r);
 /* The votes that came before the pre-prepare. */
 void order_count_votes(struct pbft *r, struct slot *s);
 /* `committed` goes as far as the slots above it are. */

@@ -142,7 +142,11 @@ status_send(struct pbft *r, uint64_t to, uint64_t echo, struct outbox *out)
 /*
  * When to look around next: often at first; while a long timeout runs and nothing
  * moves, more and more rarely, down to PBFT_TICKS_PER_TIMEOUT in that timeout.
- * Else a view change that takes 64 timeouts would be a storm of repair.
+ * Else a view change that takes 64 timeouts would be a storm of repair. Nor sooner
+ * than what is on its way could have come: where messages take long, asking for it
+ * each tick would have everything sent many times, and all of it behind one another.
+ * But messages that are lost make a phase long, too, and waiting longer then makes it
+ * longer still: so the doubled timeout does not count for that.
  */
 static uint64_t
 tick_next_ns(struct pbft *r)
@@ -152,7 +156,11 @@ tick_next_ns(struct pbft *r)
 	r->tick_quiet = mark == r->tick_mark ? r->tick_quiet + 1 : 0;
 	r->tick_mark = mark;
 	uint32_t doublings = r->tick_quiet / PBFT_TICKS_EACH;
-	return r->me.now_ns + (r->tick_ns << (doublings < r->backoff ? doublings : r->backoff));
+	uint64_t wait_ns = r->tick_ns << (doublings < r->backoff ? doublings : r->backoff);
+	uint64_t round_ns = PBFT_TICK_HOPS * r->figures.commit_ns;
+	uint64_t longest_ns = r->me.config.view_timeout_ns / PBFT_TICKS_LEAST;
+	round_ns = round_ns < longest_ns ? round_ns : longest_ns;
+	return r->me.now_ns + (wait_ns > round_ns ? wait_ns : round_ns);
 }
 
 /* Once a tick: is something wrong, and what can be done about it? */
@@ -179,6 +187,8 @@ status_tick(struct pbft *r, struct outbox *out)
 		r->new_view_due = true;
 	if (!r->active && !r->silent && r->now[r->me.config.self].view != r->me.view)
 		r->change_due = true;
+	if (!moved)
+		order_adopt(r);
 	uint32_t fetches = 0;
 	uint64_t done = r->executed < r->committed ? r->executed : r->committed;
 	for (uint64_t seq = done + 1; seq <= r->highest && fetches < 8; seq++) {

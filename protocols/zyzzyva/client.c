@@ -3,23 +3,29 @@
  * The client's half (SOSP'07, section 3.1, step 4): bft/client.h counts replies, of
  * which all n must match; here is what to do where only q do. Slots of one node
  * share what they learn: a STATEMENT that one has proven is known to all, and with
- * q of them a slot goes on to COMMIT at once. One machine, on one core.
+ * q of them a slot goes on to COMMIT at once. Who has asked once is promised LOCAL-COMMITs
+ * of its next operations without asking (commit.c), so it only has to ask where they
+ * do not come; and the fast path goes on being tried, for the fourth reply may come
+ * first. One machine, on one core.
  */
 #include "protocols/bft/client_path.h"
 #include "protocols/zyzzyva/certificate.h"
 #include "protocols/zyzzyva/mutant.h"
 
 enum {
-	GATHERED_COUNT = 256, /* certificates in the making that a node remembers */
-	FAST_PATIENCE = 2,    /* latencies after which the fast path is given up */
-	FAST_PART = 4,	      /* of retry_ns, at most; and as a tick, at least */
-	SLOW_REPEATS_MAX = 2, /* ASKs or COMMITs again, before the result is asked for again */
-	FAST_STREAK = 16,     /* fast answers after which the fast path is waited for again */
+	GATHERED_COUNT = 256,	  /* certificates in the making that a node remembers */
+	FAST_PATIENCE = 2,	  /* latencies after which the fast path is given up */
+	PROMISE_PATIENCE = 8,	  /* ... and LOCAL-COMMITs that were promised */
+	HASTE_PART = 2,		  /* of the patience without a fast answer: then haste begins */
+	SLOW_REPEATS_MAX = 2,	  /* ASKs or COMMITs again, before the result is asked for again */
+	FAST_STREAK = 16,	  /* fast answers after which the fast path is waited for again */
+	STREAK_DOUBLINGS_MAX = 6, /* of that number, each time that it was waited for in vain */
 };
 
 enum slow_state {
 	SLOW_NONE,	 /* too few replies so far */
 	SLOW_WAITING,	 /* q match: the others may still come */
+	SLOW_PROMISED,	 /* LOCAL-COMMITs may come by themselves */
 	SLOW_ASKED,	 /* for STATEMENTs */
 	SLOW_COMMITTING, /* the certificate is with the replicas */
 	SLOW_COMMITTED,	 /* q have it: only the result itself is not here */
@@ -29,10 +35,17 @@ enum slow_state {
 struct slow {
 	struct commit_head head; /* what its q replies say; signers 0 */
 	uint8_t result32[32];	 /* digest of the reply */
-	uint64_t local;		 /* LOCAL-COMMITs, mask */
+	uint64_t local;		 /* whose LOCAL-COMMITs are here, mask */
 	enum slow_state state;
-	bool again;	  /* it has asked before */
-	uint8_t repeated; /* how often, since all were asked for the result */
+	bool again;	   /* it has asked before */
+	uint8_t repeated;  /* how often, since all were asked for the result */
+	uint16_t promised; /* operations, this one included, of which LOCAL-COMMITs come unasked */
+};
+
+/* What a replica's LOCAL-COMMIT is of: it may come before the replies that say the same. */
+struct local {
+	uint64_t view;
+	uint8_t history32[32];
 };
 
 /* STATEMENTs for one (view, seq, h), all proven. */
@@ -43,13 +56,17 @@ struct gathered {
 
 struct path {
 	uint32_t quorum;
-	bool hasty; /* the fast path has failed lately: a certificate is asked for at once */
-	uint32_t streak;
+	bool hasty;	  /* the fast path has failed lately: a certificate is asked for at once */
+	uint64_t fast_ns; /* when the last one came by the fast path, roughly */
+	uint32_t streak;  /* fast answers since a wait was in vain */
+	uint32_t doublings; /* of the streak that ends the haste */
 	uint64_t fast;
 	uint64_t slow;
 	uint64_t settled; /* by a stable checkpoint */
 	uint64_t asks;
 	uint64_t commits;
+	uint64_t promises_broken;
+	struct local *locals; /* slot * n + replica */
 	struct gathered gathered[GATHERED_COUNT];
 	struct slow slots[];
 };
@@ -63,7 +80,15 @@ path_of(const struct client *c)
 static size_t
 path_size(const struct protocol_config *config)
 {
-	return sizeof(struct path) + config->slots_count * sizeof(struct slow);
+	size_t locals = (size_t)config->slots_count * config->replicas_count;
+	return sizeof(struct path) + config->slots_count * sizeof(struct slow) +
+	       locals * sizeof(struct local);
+}
+
+static struct local *
+local_of(const struct client *c, uint32_t index, uint32_t replica)
+{
+	return &path_of(c)->locals[(size_t)index * c->ops.config.replicas_count + replica];
 }
 
 static struct stamp
@@ -90,7 +115,9 @@ static uint8_t *
 tell_all(struct client *c, uint32_t index, struct letter *letter, struct outbox *out)
 {
 	struct stamp stamp = stamp_of(c, index);
-	letter->proof = c->slots[index].must_sign ? PROOF_SIGNATURE : c->ops.config.request_proof;
+	/* Once it has a vector: of a replica that lost its memory nobody had to sign. */
+	bool signs = c->slots[index].must_sign && path_of(c)->slots[index].repeated != 1;
+	letter->proof = signs ? PROOF_SIGNATURE : c->ops.config.request_proof;
 	letter->seq = c->ops.list[index].timestamp;
 	/* Replies have just come, however long they took: this is asked again after the usual
 	   time, and then all are asked anew, after twice as long as before. */
@@ -148,11 +175,13 @@ slow_ask(struct client *c, uint32_t index, struct outbox *out)
 	struct letter letter = {
 	    .type = ZYZZYVA_ASK,
 	    .body_size = sizeof(b),
-	    .view = s->head.view << ZYZZYVA_ASK_SHIFT | (s->again ? ZYZZYVA_ASK_AGAIN : 0u),
+	    .view = s->head.view << ZYZZYVA_ASK_SHIFT | (s->again ? ZYZZYVA_ASK_AGAIN : 0u) |
+		    (p->hasty ? ZYZZYVA_ASK_HASTY : 0u),
 	};
 	memcpy(tell_all(c, index, &letter, out), &b, sizeof(b));
 	s->state = SLOW_ASKED;
 	s->again = true;
+	s->promised = p->hasty ? ZYZZYVA_PROMISE : 0;
 	p->asks++;
 }
 
@@ -187,9 +216,6 @@ slow_begin(struct client *c, uint32_t index, const struct tally *t, const struct
 	struct commit_head said = {.view = t->rank >> 1, .seq = head.seq};
 	memcpy(said.history32, head.history32, 32);
 	memcpy(s->result32, t->digest32, 32);
-	/* Who has a certificate of it keeps that: what was said before need not be said again. */
-	if (!heads_equal(&said, &s->head))
-		s->local = 0;
 	s->head = said;
 	return true;
 }
@@ -199,17 +225,71 @@ slow_begin(struct client *c, uint32_t index, const struct tally *t, const struct
  * receives between 2f + 1 and 3f matching responses [before its timer expires]"
  */
 static void
-slow_wait(struct client *c, uint32_t index)
+slow_wait(struct client *c, uint32_t index, enum slow_state state)
 {
-	uint64_t retry_ns = c->ops.config.retry_ns;
-	uint64_t wait_ns = FAST_PATIENCE * c->ops.latency_ns;
-	if (wait_ns < retry_ns / CLIENT_TICKS_PER_RETRY)
-		wait_ns = retry_ns / CLIENT_TICKS_PER_RETRY;
-	if (wait_ns > retry_ns / FAST_PART)
-		wait_ns = retry_ns / FAST_PART;
-	path_of(c)->slots[index].state = SLOW_WAITING;
+	uint32_t latencies = state == SLOW_PROMISED ? PROMISE_PATIENCE : FAST_PATIENCE;
+	uint64_t least_ns =
+	    latencies * c->ops.config.retry_ns / CLIENT_TICKS_PER_RETRY / FAST_PATIENCE;
+	uint64_t most_ns = client_slots_patience(&c->ops) / (state == SLOW_PROMISED ? 1 : 2);
+	uint64_t wait_ns = latencies * c->ops.latency_ns;
+	if (wait_ns < least_ns)
+		wait_ns = least_ns;
+	if (wait_ns > most_ns)
+		wait_ns = most_ns;
+	path_of(c)->slots[index].state = state;
 	if (c->now_ns + wait_ns < c->ops.wheel.entries[index].due_ns)
 		wheel_arm(&c->ops.wheel, index, c->now_ns + wait_ns);
+}
+
+/* "Once the client receives 2f + 1 LOCAL-COMMIT messages, it [...] completes the request" */
+static bool
+locals_suffice(const struct client *c, uint32_t index)
+{
+	const struct slow *s = &path_of(c)->slots[index];
+	uint32_t needed = RULE(ZYZZYVA_LOCAL_COMMIT_WEAK) ? path_of(c)->quorum
+							  : quorum_weak(c->ops.config.faults);
+	uint32_t count = 0;
+	if (quorum_count(s->local) < needed)
+		return false;
+	for (uint64_t left = s->local; left != 0; left &= left - 1) {
+		const struct local *l = local_of(c, index, (uint32_t)__builtin_ctzll(left));
+		count +=
+		    l->view == s->head.view && memcmp(l->history32, s->head.history32, 32) == 0;
+	}
+	return count >= needed;
+}
+
+/* True: that was it, but for the result itself, perhaps. */
+static bool
+slow_settle(struct client *c, uint32_t index, const struct event *event, struct outbox *out)
+{
+	struct slow *s = &path_of(c)->slots[index];
+	if (s->head.seq == 0 || !locals_suffice(c, index))
+		return false;
+	s->state = SLOW_COMMITTED;
+	if (bft_client_body(c, index, s->result32) != NULL)
+		bft_client_answer(c, index, s->result32, event, out);
+	return true;
+}
+
+/*
+ * An operation that needs all replicas' answers, or two rounds of a quorum's, is seldom
+ * answered at the first attempt where messages are lost, though nobody is busy. That f + 1
+ * have answered the one that is timed before it was asked for again tells that, and how
+ * long answers take, unambiguously.
+ */
+static void
+patience_restore(struct client *c, uint32_t index)
+{
+	struct client_slots *ops = &c->ops;
+	const struct client_operation *o = &ops->list[index];
+	if (ops->doublings == 0 || ops->timed_ns == 0 || ops->timed != index ||
+	    ops->timed_timestamp != o->timestamp || o->tries > 0 ||
+	    votes_most(&c->slots[index].votes) < quorum_weak(ops->config.faults))
+		return;
+	if (c->now_ns - ops->timed_ns > ops->latency_ns)
+		ops->latency_ns = c->now_ns - ops->timed_ns;
+	ops->doublings = 0;
 }
 
 static void
@@ -221,6 +301,7 @@ on_vote(struct client *c, uint32_t index, const struct event *event, struct outb
 	if (c->ops.config.wait_all)
 		return;
 	c->now_ns = event->now_ns;
+	patience_restore(c, index);
 	if (s->state == SLOW_COMMITTED && bft_client_body(c, index, s->result32) != NULL) {
 		bft_client_answer(c, index, s->result32, event, out);
 		return;
@@ -228,10 +309,46 @@ on_vote(struct client *c, uint32_t index, const struct event *event, struct outb
 	const struct tally *t = tally_of_quorum(c, index);
 	if (t == NULL || s->state != SLOW_NONE || !slow_begin(c, index, t, m))
 		return;
-	if (p->hasty || s->again)
+	if (slow_settle(c, index, event, out))
+		return;
+	/* The last that was promised prolongs it. */
+	if (p->hasty && s->promised > 1 && !s->again)
+		slow_wait(c, index, SLOW_PROMISED);
+	else if (p->hasty || s->again)
 		slow_ask(c, index, out);
 	else
-		slow_wait(c, index);
+		slow_wait(c, index, SLOW_WAITING);
+}
+
+/*
+ * In haste answers come by certificates, some still by the fast path, where that is the
+ * quicker one: so it need not be probed, and a silent replica costs no more waiting. One
+ * that is slow now and then ends the haste ever more rarely.
+ */
+static void
+haste_begin(struct client *c)
+{
+	struct path *p = path_of(c);
+	/* Who is late once, as after a stall, is waited for again by the next operation. */
+	if (c->now_ns - p->fast_ns < client_slots_patience(&c->ops) / HASTE_PART)
+		return;
+	if (!p->hasty && p->doublings < STREAK_DOUBLINGS_MAX)
+		p->doublings++;
+	p->hasty = true;
+	p->streak = 0;
+}
+
+static void
+haste_judge(struct path *p)
+{
+	p->streak++;
+	if (p->hasty && p->streak >= (uint32_t)FAST_STREAK << p->doublings) {
+		p->hasty = false;
+		p->streak = 0;
+	} else if (p->streak >= (uint32_t)FAST_STREAK << STREAK_DOUBLINGS_MAX) {
+		p->doublings -= p->doublings > 0;
+		p->streak = 0;
+	}
 }
 
 /* True: it has been armed again. */
@@ -241,9 +358,9 @@ on_timer(struct client *c, uint32_t index, uint64_t now_ns, struct outbox *out)
 	struct path *p = path_of(c);
 	struct slow *s = &p->slots[index];
 	c->now_ns = now_ns;
-	if (s->state == SLOW_WAITING) {
-		p->hasty = true;
-		p->streak = 0;
+	if (s->state == SLOW_WAITING || s->state == SLOW_PROMISED) {
+		p->promises_broken += s->state == SLOW_PROMISED;
+		haste_begin(c);
 		slow_ask(c, index, out);
 		return true;
 	}
@@ -279,6 +396,17 @@ is_about(const struct slow *s, const struct message_header *h, const uint8_t *hi
 	       memcmp(s->head.history32, history32, 32) == 0;
 }
 
+/* A LOCAL-COMMIT is kept until its replica has one of a later view. */
+static bool
+local_is_news(const struct client *c, uint32_t index, const struct message_header *h)
+{
+	const struct local *l = local_of(c, index, h->sender);
+	uint64_t view = h->view >> BFT_REPLY_SHIFT;
+	if ((path_of(c)->slots[index].local >> h->sender & 1) == 0)
+		return true;
+	return view > l->view || (view == l->view && memcmp(l->history32, h->digest, 32) != 0);
+}
+
 /* What a slot waits for only ever moves on, so what is useless now stays useless. */
 static enum verdict
 screen(const struct client *c, const struct message *m, struct claims *claims)
@@ -294,8 +422,10 @@ screen(const struct client *c, const struct message *m, struct claims *claims)
 	    !client_slots_proof_fits(&c->ops, h->proof) || !client_slots_awaits(&c->ops, h))
 		return VERDICT_DROP;
 	const struct slow *s = &path_of(c)->slots[index];
-	if (!is_about(s, h, stated ? b->history32 : h->digest) ||
-	    (stated && (s->state != SLOW_ASKED || b->seq != s->head.seq)))
+	if (stated &&
+	    (s->state != SLOW_ASKED || b->seq != s->head.seq || !is_about(s, h, b->history32)))
+		return VERDICT_DROP;
+	if (!stated && !local_is_news(c, index, h))
 		return VERDICT_DROP;
 	claims_add_message(claims, m, h->sender, 0);
 	if (stated && !statement_known(c, m, b)) {
@@ -327,23 +457,19 @@ on_stated(struct client *c, uint32_t index, const struct message *m, struct outb
 		commit(c, index, g, out);
 }
 
-/* "Once the client receives 2f + 1 LOCAL-COMMIT messages, it [...] completes the request" */
 static void
 on_local_commit(struct client *c, uint32_t index, const struct event *event, struct outbox *out)
 {
-	struct path *p = path_of(c);
-	struct slow *s = &p->slots[index];
+	struct slow *s = &path_of(c)->slots[index];
 	const struct message_header *h = event->message->header;
-	if (s->head.seq == 0 || s->state == SLOW_COMMITTED || !is_about(s, h, h->digest))
+	if (!local_is_news(c, index, h))
 		return;
+	struct local *l = local_of(c, index, h->sender);
 	s->local |= 1ull << h->sender;
-	uint32_t needed =
-	    RULE(ZYZZYVA_LOCAL_COMMIT_WEAK) ? p->quorum : quorum_weak(c->ops.config.faults);
-	if (quorum_count(s->local) < needed)
-		return;
-	s->state = SLOW_COMMITTED;
-	if (bft_client_body(c, index, s->result32) != NULL)
-		bft_client_answer(c, index, s->result32, event, out);
+	l->view = h->view >> BFT_REPLY_SHIFT;
+	memcpy(l->history32, h->digest, 32);
+	if (s->state != SLOW_COMMITTED)
+		slow_settle(c, index, event, out);
 }
 
 static void
@@ -370,15 +496,18 @@ on_done(struct client *c, uint32_t index, const struct message *m)
 	p->slow += slow;
 	p->settled += settled;
 	p->fast += !slow && !settled;
-	p->streak = slow ? 0 : p->streak + 1;
-	if (p->streak >= FAST_STREAK)
-		p->hasty = false;
+	if (slow || settled)
+		return;
+	p->fast_ns = c->now_ns;
+	haste_judge(p);
 }
 
 static void
 on_clear(struct client *c, uint32_t index)
 {
-	path_of(c)->slots[index] = (struct slow){.state = SLOW_NONE};
+	struct slow *s = &path_of(c)->slots[index];
+	uint16_t promised = s->promised > 0 ? s->promised - 1 : 0;
+	*s = (struct slow){.promised = promised};
 }
 
 static void
@@ -390,6 +519,7 @@ path_figures(const struct client *c, struct figures *figures)
 	figures_add(figures, "answers_settled", &p->settled, true);
 	figures_add(figures, "asks", &p->asks, true);
 	figures_add(figures, "commits", &p->commits, true);
+	figures_add(figures, "promises_broken", &p->promises_broken, true);
 }
 
 static const struct client_path slow_path = {
@@ -428,7 +558,9 @@ init(void *self, const struct protocol_config *config)
 	struct bft_asking asking = asking_of(config);
 	check(!config->reads);
 	bft_client_init(self, config, &asking);
-	path_of(self)->quorum = quorum_size(config->replicas_count, config->faults);
+	struct path *p = path_of(self);
+	p->quorum = quorum_size(config->replicas_count, config->faults);
+	p->locals = (struct local *)(void *)&p->slots[config->slots_count];
 }
 
 const struct machine zyzzyva_client = {

@@ -31,7 +31,7 @@ cover_deadline(const struct zyzzyva *r)
 {
 	if (!replica_speaks(r) || !replica_leads(r) || r->top <= r->covered || r->top < r->entry)
 		return TIME_NEVER;
-	return r->uncovered_ns + cover_patience_ns(r);
+	return commit_cover_due(r) ? 0 : r->uncovered_ns + cover_patience_ns(r);
 }
 
 void

@@ -53,6 +53,7 @@ leave_begin(struct zyzzyva *r, uint64_t view, const char *cause, struct outbox *
 	r->hating = false;
 	r->betrayed = false;
 	r->doubt = 0;
+	r->echo = 0;
 	r->full_ns = 0;
 	r->hole_ns = TIME_NEVER;
 	r->heard = 0;

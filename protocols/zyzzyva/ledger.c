@@ -85,7 +85,7 @@ ledger_claims_max(const struct protocol_config *config)
 }
 
 struct layout {
-	size_t requests, slots, statements, proofs, told, asks, changes, view, bodies, end;
+	size_t requests, slots, statements, proofs, told, asks, commits, changes, view, bodies, end;
 	size_t change_size, view_size, body_size;
 };
 
@@ -104,7 +104,8 @@ layout_of(const struct protocol_config *c)
 	l.proofs = bft_rounded(l.statements + slots * n * sizeof(struct statement));
 	l.told = bft_rounded(l.proofs + slots * proof_size(c->protocol_proof, c->replicas_count));
 	l.asks = bft_rounded(l.told + c->slots_count * sizeof(struct told));
-	l.changes = bft_rounded(l.asks + c->slots_count * sizeof(uint16_t));
+	l.commits = bft_rounded(l.asks + c->slots_count * sizeof(uint16_t));
+	l.changes = bft_rounded(l.commits + c->slots_count * sizeof(uint16_t));
 	l.view = l.changes + 2 * n * l.change_size;
 	l.bodies = l.view + l.view_size;
 	l.end = l.bodies + slots * ZYZZYVA_BANKS * l.body_size;
@@ -142,6 +143,7 @@ ledger_init(struct zyzzyva *r)
 	r->proof_size = proof_size(c->protocol_proof, c->replicas_count);
 	r->told = (void *)(base + l->told);
 	r->asks = (void *)(base + l->asks);
+	r->commits = (void *)(base + l->commits);
 	r->bodies = base + l->bodies;
 	r->body_size_max = (uint32_t)l->body_size;
 	for (uint32_t i = 0; i < c->replicas_count; i++) {

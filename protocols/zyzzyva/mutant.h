@@ -19,6 +19,7 @@ enum zyzzyva_mutant {
 	ZYZZYVA_UNSIGNED_BORNE, /* a primary that signs nothing is not hated for it */
 	ZYZZYVA_DOUBT_BORNE,	/* who asks again gets the same answer again, and no more */
 	ZYZZYVA_FORK_KEPT, /* a certificate for another history of the same view changes nothing */
+	ZYZZYVA_COMMIT_UNCERTIFIED, /* a promised LOCAL-COMMIT does not wait for a certificate */
 	ZYZZYVA_MUTANTS_COUNT,
 };
 

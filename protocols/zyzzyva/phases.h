@@ -111,6 +111,31 @@ void statement_on_commit(struct zyzzyva *r, const struct message *m, struct outb
 bool statement_asks_ready(const struct zyzzyva *r);
 void statement_answer(struct zyzzyva *r, struct outbox *out);
 
+/* ---- commit.c ------------------------------------------------------------- */
+
+/* The client's next operations are committed without its asking. True: they were already. */
+bool commit_promise(struct zyzzyva *r, uint16_t client);
+/* Its operation at seq is to be committed. */
+void commit_want(struct zyzzyva *r, uint16_t client, uint64_t timestamp, uint64_t seq);
+/* As primary: a certificate is wanted, and none is in the making. */
+bool commit_cover_due(const struct zyzzyva *r);
+/* The primary of this view has stated its history up to seq. */
+void commit_hear(struct zyzzyva *r, uint64_t seq);
+/* A STATEMENT of the primary that this replica can join. */
+bool commit_echo_ready(const struct zyzzyva *r);
+void commit_echo(struct zyzzyva *r, struct outbox *out);
+/* A certificate covers the history up to seq, which is more than before. */
+void commit_certified(struct zyzzyva *r, uint64_t seq);
+/* When the certificate is late: TIME_NEVER where none is wanted. */
+uint64_t commit_deadline(const struct zyzzyva *r);
+void commit_again(struct zyzzyva *r, struct outbox *out);
+/* Clients whose operation is certified by now. */
+bool commit_ready(const struct zyzzyva *r);
+void commit_answer(struct zyzzyva *r, struct outbox *out);
+/* LOCAL-COMMIT: a certificate of this view covers history32 here. */
+void commit_send(struct zyzzyva *r, uint16_t client, uint64_t timestamp, const uint8_t *history32,
+    struct outbox *out);
+
 /* ---- stability.c --------------------------------------------------------- */
 
 enum verdict stability_screen(

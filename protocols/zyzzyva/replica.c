@@ -166,7 +166,8 @@ work_left(const struct zyzzyva *r)
 {
 	return r->change_due || r->new_view_due || r->status_due || r->walk_due ||
 	       r->answers != 0 || r->hates_due != 0 || r->requests.recheck != 0 ||
-	       speculate_ready(r) || statement_asks_ready(r);
+	       speculate_ready(r) || commit_echo_ready(r) || commit_ready(r) ||
+	       statement_asks_ready(r);
 }
 
 static void
@@ -182,6 +183,10 @@ work(struct zyzzyva *r, struct outbox *out)
 		enter_walk(r, out);
 	} else if (speculate_ready(r)) {
 		speculate_deliver(r, out);
+	} else if (commit_echo_ready(r)) {
+		commit_echo(r, out);
+	} else if (commit_ready(r)) {
+		commit_answer(r, out);
 	} else if (statement_asks_ready(r)) {
 		statement_answer(r, out);
 	} else if (r->requests.recheck != 0) {
@@ -209,6 +214,10 @@ on_timeout(struct zyzzyva *r, struct outbox *out)
 		cover_send(r, out);
 		return;
 	}
+	if (commit_deadline(r) <= r->me.now_ns) {
+		commit_again(r, out);
+		return;
+	}
 	/* The rest cannot be in a hurry: holes, the view's timer, once a tick a look around. */
 	if (r->hole_ns <= r->me.now_ns)
 		hole_ask(r, out);
@@ -231,7 +240,7 @@ deadline(const void *self)
 	if (work_left(r))
 		return 0;
 	uint64_t at_ns = smaller(r->tick_at_ns, orders_deadline(r));
-	at_ns = smaller(at_ns, cover_deadline(r));
+	at_ns = smaller(at_ns, smaller(cover_deadline(r), commit_deadline(r)));
 	return smaller(smaller(at_ns, r->hole_ns), leave_deadline(r));
 }
 

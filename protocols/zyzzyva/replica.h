@@ -3,7 +3,8 @@
  * The state of a Zyzzyva replica. Each phase has a file (phases.h): ledger.c (the
  * log), order.c (batches, from proposed to accepted), cover.c (the primary's
  * signature of them, doubts), blame.c (holes, witnesses, proofs of misbehaviour),
- * speculate.c (speculation, replies), statement.c (commit certificates),
+ * speculate.c (speculation, replies), statement.c (commit certificates), commit.c
+ * (commits among replicas),
  * stability.c, hate.c (why a view is left), leave.c with decide.c, enter.c (the new
  * view's history), repair.c, rejoin.c; what is known of requests and clients is in
  * bft/. One machine owns all of it; nothing is allocated after init.
@@ -32,7 +33,8 @@ enum {
 	ZYZZYVA_BACKOFF_MAX = 6,	/* doublings of the view's timeout */
 	ZYZZYVA_CHECKPOINTS_KEPT = 4,
 	ZYZZYVA_HOLE_TRIES = 2, /* FILL-HOLEs after which a certificate is asked for instead */
-	ZYZZYVA_ANSWERS_PER_STEP = 8, /* to clients who ASK */
+	ZYZZYVA_ANSWERS_PER_STEP = 8,  /* to clients who ASK */
+	ZYZZYVA_COMMITS_PER_STEP = 16, /* LOCAL-COMMITs that nobody has to ask for */
 };
 
 /* The body of an ORDER-REQ: h of the one before, then the batch. */
@@ -126,6 +128,9 @@ struct told {
 	uint64_t seq;	    /* where; timestamp 0: at or below seq */
 	uint64_t asked;	    /* seq that it asks a STATEMENT of; 0: nothing */
 	uint64_t asked_timestamp;
+	uint64_t wanted; /* seq that a LOCAL-COMMIT is due of, once it is certified; 0: none */
+	uint64_t wanted_timestamp;
+	uint64_t promised; /* operations of which LOCAL-COMMITs are sent without an ASK */
 };
 
 struct replica_figures {
@@ -190,6 +195,8 @@ struct zyzzyva {
 	uint64_t uncovered_ns; /* since when there has been more */
 	uint64_t doubt;	       /* a client does not believe in this seq; settled: <= certified */
 	uint64_t doubt_ns;     /* when that began */
+	uint64_t wanted_ns;    /* when a client last wanted commits of replicas; 0: never */
+	uint64_t late_ns;      /* when the certificate that clients wait for is late */
 	uint64_t hole_ns;      /* when to ask for what is missing; TIME_NEVER: nothing is */
 	uint32_t hole_tries;
 	uint64_t tick_at_ns; /* TIME_NEVER: all is quiet */
@@ -238,6 +245,11 @@ struct zyzzyva {
 	uint32_t asks_first;
 	uint32_t asks_count;
 	uint16_t *asks;
+	/* Clients who were promised a LOCAL-COMMIT, a ring in the order of execution. */
+	uint32_t commits_first;
+	uint32_t commits_count;
+	uint16_t *commits;
+	uint64_t echo;	   /* seq of the primary's STATEMENT that is to be joined; 0: none */
 	struct told *told; /* of all slots of the cluster */
 
 	struct replica_figures figures;

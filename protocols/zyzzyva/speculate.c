@@ -73,6 +73,9 @@ told_seq(const struct zyzzyva *r, uint16_t client, uint64_t timestamp)
 static void
 results(struct zyzzyva *r, const struct executed *e, struct outbox *out)
 {
+	/* By this clients' terms end who had to sign. What is undone prolongs them a little. */
+	if (e->seq != 0)
+		r->requests.executed_seq = e->seq;
 	for (uint32_t i = 0; i < e->results_count; i++) {
 		const struct result *result = &e->results[i];
 		requests_executed(&r->requests, result->client, result->timestamp);
@@ -87,6 +90,10 @@ results(struct zyzzyva *r, const struct executed *e, struct outbox *out)
 		if (seq == UINT64_MAX)
 			continue;
 		reply(r, result, seq, out);
+		if (r->told[result->client].promised == 0 || seq <= r->stable)
+			continue;
+		r->told[result->client].promised -= !again;
+		commit_want(r, result->client, result->timestamp, seq);
 	}
 }
 

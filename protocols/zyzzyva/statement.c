@@ -156,7 +156,7 @@ statement_certified(struct zyzzyva *r, const struct commit_head *head, const uin
 		    r->held.signatures64, signatures64, certificate_signatures_size(head->signers));
 	}
 	if (head->seq > r->certified)
-		r->certified = head->seq;
+		commit_certified(r, head->seq);
 	cover_advance(r, r->certified);
 	r->stirred = true;
 	stability_vote(r, out);
@@ -190,6 +190,8 @@ statement_take(struct zyzzyva *r, const struct message_header *h, const uint8_t 
 		cover_seen(r, &copy, out);
 	if (!first)
 		return;
+	if (primary)
+		commit_hear(r, h->seq);
 	r->stirred = true;
 	if (statement_gather(r, s, h->view, h->digest, &c))
 		enter_certificate(r, &c.head, (const uint8_t *)c.signatures64, out);
@@ -199,15 +201,17 @@ statement_take(struct zyzzyva *r, const struct message_header *h, const uint8_t 
 
 /* ---- clients on the slow path ------------------------------------------------------ */
 
+/* Its signature counts where it counts for REQUESTs, too: see requests_screen(). */
 static bool
 client_fits(const struct zyzzyva *r, const struct message_header *h)
 {
 	const struct protocol_config *config = &r->me.config;
-	bool proof =
-	    h->proof == config->request_proof ||
-	    (h->proof == PROOF_SIGNATURE && config->request_proof == PROOF_VECTOR &&
-		h->sender < config->slots_count && r->requests.clients[h->sender].must_sign);
-	return proof && h->sender < config->slots_count && h->seq != 0;
+	if (h->sender >= config->slots_count || h->seq == 0)
+		return false;
+	const struct client_state *c = &r->requests.clients[h->sender];
+	return h->proof == config->request_proof ||
+	       (h->proof == PROOF_SIGNATURE && config->request_proof == PROOF_VECTOR &&
+		   (c->may_sign || c->complaints != 0));
 }
 
 /* What a certificate that is known covers needs no further proof. */
@@ -239,23 +243,6 @@ statement_screen_client(const struct zyzzyva *r, const struct message *m, struct
 	if (!is_certified(r, head->view, head->seq, head->history32))
 		commit_claim(&r->me, head, (const uint8_t *)(head + 1), claims);
 	return VERDICT_STEP;
-}
-
-/* "<LOCAL-COMMIT, v, d, h, i, c>" (3.1, step 4b.1). */
-static void
-local_commit(struct zyzzyva *r, uint16_t client, uint64_t timestamp, const uint8_t *history32,
-    struct outbox *out)
-{
-	struct letter letter = {
-	    .type = ZYZZYVA_LOCAL_COMMIT,
-	    .proof = r->me.config.reply_proof,
-	    .instance = client,
-	    .view = r->me.view << BFT_REPLY_SHIFT,
-	    .seq = timestamp,
-	};
-	struct send *s = outbox_send_client(out, client);
-	outbox_write(out, s, &r->me.stamp, &letter);
-	memcpy(s->header->digest, history32, 32);
 }
 
 static void
@@ -300,6 +287,8 @@ statement_on_ask(struct zyzzyva *r, const struct message *m, struct outbox *out)
 	const struct message_header *h = m->header;
 	const struct ask_body *b = (const void *)m->body;
 	uint64_t view = h->view >> ZYZZYVA_ASK_SHIFT;
+	/* It counts on that, whatever becomes of this operation. */
+	bool promised = (h->view & ZYZZYVA_ASK_HASTY) != 0 && commit_promise(r, h->sender);
 	if (b->seq <= r->stable) {
 		replies_recall(h->sender, h->seq, out);
 		return;
@@ -309,11 +298,16 @@ statement_on_ask(struct zyzzyva *r, const struct message *m, struct outbox *out)
 		return;
 	bool certified = b->seq <= r->certified;
 	if (certified)
-		local_commit(r, h->sender, h->seq, b->history32, out);
+		commit_send(r, h->sender, h->seq, b->history32, out);
 	/* Others may lack the certificate that we have: then the client has to bring it. */
 	bool again = (h->view & ZYZZYVA_ASK_AGAIN) != 0;
 	if ((certified && !again) || b->seq < r->entry)
 		return;
+	/* It is about to be certified. */
+	if (promised && !again) {
+		commit_want(r, h->sender, h->seq, b->seq);
+		return;
+	}
 	struct slot *s = ledger_slot(r, b->seq);
 	statement_say(r, s, s->history32, replica_bit(r->me.config.self), out);
 	ask_queue(r, h->sender, b, h->seq);
@@ -361,5 +355,5 @@ statement_on_commit(struct zyzzyva *r, const struct message *m, struct outbox *o
 		return;
 	if (head->seq > r->certified)
 		statement_certified(r, head, (const uint8_t *)(head + 1), out);
-	local_commit(r, h->sender, h->seq, head->history32, out);
+	commit_send(r, h->sender, h->seq, head->history32, out);
 }

@@ -15,6 +15,11 @@
  *        COMMIT ------------>             q STATEMENTs: a commit certificate (CC)
  *        <------- LOCAL-COMMIT            q of them -> done
  *
+ *     and with its next operations (commit.c):
+ *                STATEMENT ->             the primary's, of all up to its seq
+ *                 <- STATEMENT ->         q: a CC at each replica
+ *        <------- LOCAL-COMMIT            q of them -> done
+ *
  *     soon after:       STATEMENT ->      the primary's signature, of all up to its seq
  *     a gap:            FILL-HOLE ->      answered with ORDER-REQs, passed on
  *     on a resend:      <-  VOUCH  ->     for a CC of what the client asks about
@@ -69,8 +74,11 @@ struct reply_head {
 };
 static_assert(sizeof(struct reply_head) == 40, "no padding");
 
-/* header.view of ASK: the view << 1 | once more, so a statement, too. */
-enum { ZYZZYVA_ASK_AGAIN = 1, ZYZZYVA_ASK_SHIFT = 1 };
+/* Who ASKs in haste is sent LOCAL-COMMITs of so many of its next operations, too. */
+enum { ZYZZYVA_PROMISE = 64 };
+
+/* header.view of ASK: the view << 2 | flags: a statement although that is certified, ... */
+enum { ZYZZYVA_ASK_AGAIN = 1, ZYZZYVA_ASK_HASTY = 2, ZYZZYVA_ASK_SHIFT = 2 };
 
 struct ask_body {
 	uint64_t seq;

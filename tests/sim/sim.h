@@ -278,10 +278,11 @@ struct sim {
 	bool explicit_only; /* single messages are named: the drawn faults of messages are off */
 	uint64_t link_sent[SIM_NODES_MAX][SIM_NODES_MAX];
 	uint64_t link_last_ns[SIM_NODES_MAX][SIM_NODES_MAX];
-	uint64_t liars;	      /* nodes that lie now or later, twins too */
-	uint64_t core;	      /* replicas that must be live and equal in the end */
-	uint64_t view_healed; /* the highest view at the horizon */
-	bool disturbed;	      /* somebody lies, or bits flip: bad messages are to be expected */
+	uint64_t liars;		  /* nodes that lie now or later, twins too */
+	uint64_t core;		  /* replicas that must be live and equal in the end */
+	uint64_t view_healed;	  /* the highest view at the horizon */
+	uint64_t answered_healed; /* operations, likewise */
+	bool disturbed;		  /* somebody lies, or bits flip: bad messages are to be expected */
 	struct oracle oracle;
 	jmp_buf escape;
 	uint8_t *scratch;      /* where liars write */

@@ -309,12 +309,29 @@ drain(void *owner)
 		parcel_send(p);
 }
 
+/* The bytes of those that found no parcel are gone with the burst: their clients ask again. */
+static void
+reads_drop(struct pillar *p)
+{
+	struct outbox *out = &p->shard->outbox;
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < out->deliveries_count; i++) {
+		if (out->deliveries[i].kind == DELIVERY_READ)
+			p->counters.reads_dropped++;
+		else
+			out->deliveries[kept++] = out->deliveries[i];
+	}
+	out->deliveries_count = kept;
+}
+
 uint32_t
 pillar_run(struct pillar *p, uint64_t now_ns, const struct datagram *list, uint32_t count)
 {
 	uint64_t stepped = p->counters.parcels;
 	bool answers = p->reading != NULL;
 	uint32_t steps = shard_run(p->shard, now_ns, list, count);
+	if (p->shard->outbox.deliveries_count > 0)
+		reads_drop(p);
 	return steps + answers + (uint32_t)(p->counters.parcels - stepped);
 }
 

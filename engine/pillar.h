@@ -34,7 +34,7 @@ struct pillar_config {
 struct pillar_counters {
 	uint64_t parcels;	/* given to the executor */
 	uint64_t waits;		/* times that none was empty: the executor is late */
-	uint64_t reads_dropped; /* larger than any operation is */
+	uint64_t reads_dropped; /* no parcel in their burst, or larger than any operation is */
 	uint64_t blocked;	/* bursts that ended with answers waiting for envelopes */
 	uint64_t outdated;	/* answers to what was delivered before a move was asked for */
 };

@@ -322,6 +322,13 @@ def killed_leader_linearizable():
     linearizable(path)
 
 
+def pillars_linearizable():
+    path = os.path.join(folder, "pillars")
+    crash_of(["--kill-leader-at", "0.5", "--restart-at", "1.2", "-w", "ycsb-a", "--records", "200",
+              "--instances", "4", "--pillars", "2", "--rate", "4000", "--history", path], 3)
+    linearizable(path)
+
+
 def json_fields():
     result = run(["-m", "unreplicated-signed", "-t", "7"])
     missing = [field for field in FIELDS if field not in result]
@@ -505,8 +512,9 @@ def memory_is_constant():
 STORIES = [one_lcore, two_lcores, shared_lcores, helping_lcores, pillars, own_choice, hugepages,
            ordinary_user, authentication, echo, ycsb, lost_frames, open_loop, many_clients,
            memory_as_needed, protocol_figures, options_of_replication, killed_leader,
-           restarted_leader, killed_leader_linearizable, reads_linearizable, json_fields, hgrm,
-           interrupted, interrupted_twice, telemetry, traced, memory_is_constant]
+           restarted_leader, killed_leader_linearizable, pillars_linearizable, reads_linearizable,
+           json_fields, hgrm, interrupted, interrupted_twice, telemetry, traced,
+           memory_is_constant]
 
 
 def main():

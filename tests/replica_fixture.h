@@ -56,6 +56,8 @@ struct fake {
 	struct fake_result results[FAKE_RESULTS];
 	struct fake_digest digests[FAKE_DIGESTS];
 	struct moved moves[FAKE_MOVES];
+	bool moves_named; /* the last one came with the state's digest: */
+	uint8_t moves_digest32[32];
 	uint16_t replicas_count;
 	uint16_t self;
 };
@@ -169,6 +171,9 @@ fake_step(void *self, const struct event *event, struct outbox *out)
 	case EVENT_STATE:
 		f->moves[f->moves_count++ % FAKE_MOVES] = event->moved;
 		f->done = event->moved.seq;
+		f->moves_named = event->moved.state_digest32 != NULL;
+		if (f->moves_named)
+			memcpy(f->moves_digest32, event->moved.state_digest32, 32);
 		break;
 	case EVENT_MESSAGE:
 	case EVENT_SUBMIT:

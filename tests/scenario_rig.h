@@ -42,24 +42,35 @@ scenario_tell_mode(const struct scenario *s)
 		scenario_run(s, seed, trace, &report);
 		CU_ASSERT_FALSE(report.failed);
 		if (report.failed)
-			printf("\n    %s (%s), %s, seed %lu: %s\n", s->id, s->story, s->mode,
-			    (unsigned long)seed, report.violation);
+			printf("\n    %s (%s), %s, %u pillars, seed %lu: %s\n", s->id, s->story,
+			    s->mode, s->pillars, (unsigned long)seed, report.violation);
 		if (report.failed || trace != NULL)
 			return;
 	}
+}
+
+/* Several instances are told twice: on one lcore, and with a pillar each. */
+static inline void
+scenario_tell_forms(const struct scenario *s)
+{
+	struct scenario spread = *s;
+	scenario_tell_mode(s);
+	spread.pillars = s->instances;
+	if (s->instances > 1)
+		scenario_tell_mode(&spread);
 }
 
 static inline void
 scenario_tell(const struct scenario *s)
 {
 	if (s->mode != NULL) {
-		scenario_tell_mode(s);
+		scenario_tell_forms(s);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(byzantine_modes) / sizeof(byzantine_modes[0]); i++) {
 		struct scenario one = *s;
 		one.mode = byzantine_modes[i];
-		scenario_tell_mode(&one);
+		scenario_tell_forms(&one);
 	}
 }
 

@@ -274,6 +274,34 @@ read_travels_with_its_bytes(void)
 	close_rig();
 }
 
+/* The executor is late, and when it comes the read's bytes are another message's. */
+static void
+read_that_has_to_wait_is_dropped(void)
+{
+	uint8_t op[RIG_OP_SIZE];
+	open_rig(2, 1, 1);
+	rig_scribe(&rig, 0)->also = (struct delivery){.kind = DELIVERY_RECALL, .timestamp = 1000};
+	pillars_run();
+	struct scribe *s = rig_scribe(&rig, 1);
+	scribe_op(s, 9, 0, op);
+	s->also = (struct delivery){.kind = DELIVERY_READ,
+	    .client = 1,
+	    .timestamp = 9,
+	    .batch = op,
+	    .batch_size = sizeof(op)};
+	s->goal = 1;
+	pillars_run();
+	memset(op, 0, sizeof(op));
+	CU_ASSERT_EQUAL(rig.pillars[0].counters.reads_dropped, 1);
+	/* What was delivered beside it still waits. */
+	CU_ASSERT(!pillar_open_for_more(&rig.pillars[0]));
+	rig_scribe(&rig, 0)->goal = 1;
+	run_all(10);
+	CU_ASSERT_EQUAL(s->reads, 0);
+	expect_done(2, 1);
+	close_rig();
+}
+
 static void
 read_that_fits_no_parcel_is_dropped(void)
 {
@@ -343,6 +371,7 @@ static const struct unit_story stories[] = {
     {"a silent instance hears of the frontier", silent_instance_hears_of_the_frontier},
     {"a reply is recalled", reply_is_recalled},
     {"a read travels with its bytes", read_travels_with_its_bytes},
+    {"a read that has to wait is dropped", read_that_has_to_wait_is_dropped},
     {"a read that fits no parcel is dropped", read_that_fits_no_parcel_is_dropped},
     {"answers from before a transfer are dropped", answers_from_before_a_transfer_are_dropped},
     {"every message has a part", every_message_has_a_part},

@@ -151,12 +151,46 @@ shares_are_even(void)
 	}
 }
 
+/* Each part has an lcore, and none much more than another: an executor weighs as up to four of
+   the smallest pillars. */
+static void
+pillars_are_spread(void)
+{
+	enum { EXECUTOR_WEIGHT = 4 };
+	for (uint32_t lcores = 1; lcores <= 16; lcores++) {
+		for (uint32_t pillars = 1; pillars <= LIMIT_PILLARS; pillars++) {
+			struct options o = options_of(4, AUTH_MAC);
+			o.pillars = pillars;
+			struct placement p = placed(&o, lcores, LIMIT_CLIENTS);
+			uint32_t parts[LIMIT_LCORES] = {0};
+			uint32_t placed_count = 0;
+			bool beside = false;
+			for (uint32_t r = 0; r < 4; r++) {
+				for (uint32_t k = 0; k < pillars; k++) {
+					CU_ASSERT_FATAL(p.pillars[r][k] < lcores);
+					parts[p.pillars[r][k]]++;
+					placed_count++;
+				}
+				CU_ASSERT_FATAL(p.replicas[r] < lcores);
+			}
+			CU_ASSERT_EQUAL(placed_count, 4 * pillars);
+			CU_ASSERT(p.client_nodes >= 1);
+			for (uint32_t i = 1; i < p.replica_lcores; i++) {
+				beside |= parts[i] > parts[0] + 1 + EXECUTOR_WEIGHT;
+				beside |= parts[0] > parts[i] + 1 + EXECUTOR_WEIGHT;
+			}
+			CU_ASSERT_FALSE(beside);
+		}
+	}
+}
+
 static const struct unit_story stories[] = {
     {"every node has an lcore", every_node_has_an_lcore},
     {"replicas are alone where they can be", replicas_are_alone_where_they_can_be},
     {"one replica leaves its lcore to nobody", one_replica_leaves_its_lcore_to_nobody},
     {"crowded replicas go beside clients", crowded_replicas_go_beside_clients},
     {"signed votes weigh", signed_votes_weigh},
+    {"pillars are spread", pillars_are_spread},
     {"shares are even", shares_are_even},
 };
 

@@ -20,7 +20,7 @@ first_instance_kept(struct sim *sim)
 {
 	for (uint16_t i = 0; i < sim->replicas_count; i++) {
 		const struct sim_node *n = &sim->nodes[i];
-		if (n->machine->view(node_shard(n)->machines[0]) != 0)
+		if (n->machine->view(node_machine(n, 0)) != 0)
 			return "the other instance's primary was blamed for it";
 	}
 	return NULL;

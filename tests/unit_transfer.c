@@ -339,6 +339,10 @@ equal_state_is_there_at_once(void)
 	ask(w, seq - 1);
 	CU_ASSERT(run_until_moved(w, 1) <= 2);
 	CU_ASSERT_EQUAL(transfer_of(w, ASKER)->counters.fetches, 0);
+	/* Who did not ask has to know what it is, too. */
+	const struct fake *f = fake_of(w, ASKER, 0);
+	CU_ASSERT_FATAL(f->moves_named);
+	CU_ASSERT_EQUAL(memcmp(f->moves_digest32, digest_of_seq(w, 0, 0, seq - 1), 32), 0);
 	goes_on(w, &seq);
 	world_delete(w);
 }

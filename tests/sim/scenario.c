@@ -392,6 +392,7 @@ config_fill(struct sim_config *config, const struct scenario *s)
 	o->replicas = or_default(s->replicas, o->replicas);
 	o->clients = or_default(s->clients, 6);
 	o->instances = or_default(s->instances, 1);
+	o->pillars = s->pillars;
 	o->batch = or_default(s->batch, 4);
 	o->window = or_default(s->window, 4);
 	o->mtu = or_default(s->mtu, 9000);

@@ -87,7 +87,8 @@ struct scenario {
 	uint16_t faults;     /* 1 */
 	uint16_t replicas;   /* the least */
 	uint16_t clients;    /* 6, on two nodes */
-	uint16_t instances;  /* 1 */
+	uint16_t instances;  /* 1; more: the rig runs it with pillars, too */
+	uint16_t pillars;    /* 0 */
 	uint32_t batch;	     /* 4 */
 	uint32_t window;     /* 4 */
 	uint32_t mtu;	     /* 9000: nothing needs segments */

@@ -116,6 +116,9 @@ pillars_draw(struct sim *sim)
 	const uint64_t scales_ns[] = {
 	    1, sim->around.service_ns, 20 * sim->around.service_ns, 2 * (uint64_t)MS};
 	sim->lane_ns = scales_ns[(word >> 32) % (sizeof(scales_ns) / sizeof(scales_ns[0]))];
+	/* Scripts count on steps that follow each other soon. */
+	if (!sim->config->drawn)
+		sim->lane_ns = scales_ns[2];
 	if (options_given(o, OPTION_PILLARS) || !sim->config->drawn || o->instances == 1)
 		return;
 	uint32_t most = o->instances < SIM_PILLARS_MAX ? o->instances : SIM_PILLARS_MAX;

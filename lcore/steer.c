@@ -16,7 +16,7 @@
  * The SHA-256 of "oskr steering key, version 1", and the start of that digest's own: the
  * key that most devices have from the start would hide a table or key that was not set.
  */
-const uint8_t steer_key40[STEER_KEY_SIZE] = {
+const alignas(uint32_t) uint8_t steer_key40[STEER_KEY_SIZE] = {
     0xc2,
     0xe2,
     0x0d,

@@ -19,6 +19,7 @@
 #ifndef OSKR_LCORE_STEER_H
 #define OSKR_LCORE_STEER_H
 
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,8 +39,8 @@ enum {
 	STEER_CHANGE_NS = 1000000, /* between two changes of one port */
 };
 
-/* The key of all receivers. */
-extern const uint8_t steer_key40[STEER_KEY_SIZE];
+/* The key of all receivers; DPDK reads words of it. */
+extern const alignas(uint32_t) uint8_t steer_key40[STEER_KEY_SIZE];
 
 /*
  * The queue in entry `index` of a table. Its size, a power of two, makes no difference,

@@ -120,6 +120,16 @@ client_slots_proof_fits(const struct client_slots *c, uint8_t proof)
 }
 
 /*
+ * The longest time between two transmissions of an operation: a service that
+ * comes back is noticed within it, however long it was away.
+ */
+static inline uint64_t
+client_slots_interval_max_ns(const struct protocol_config *config)
+{
+	return config->retry_ns << CLIENT_DOUBLINGS_MAX;
+}
+
+/*
  * How long to wait before asking again: what the option says, but several times
  * as long as answers take, or a busy service would be asked for everything
  * twice. As in TCP (Karn & Partridge, SIGCOMM'87) an operation that was sent
@@ -130,7 +140,7 @@ client_slots_patience(const struct client_slots *c)
 {
 	uint64_t usual_ns = CLIENT_PATIENCE * c->latency_ns;
 	uint64_t least_ns = c->config.retry_ns << c->doublings;
-	uint64_t most_ns = c->config.retry_ns << CLIENT_DOUBLINGS_MAX;
+	uint64_t most_ns = client_slots_interval_max_ns(&c->config);
 	if (usual_ns < least_ns)
 		return least_ns;
 	return usual_ns < most_ns ? usual_ns : most_ns;
@@ -214,7 +224,9 @@ client_slots_again(struct client_slots *c, uint32_t index, uint64_t now_ns)
 	if (o->tries < CLIENT_DOUBLINGS_MAX)
 		o->tries++;
 	c->retransmissions++;
-	wheel_arm(&c->wheel, index, now_ns + (client_slots_patience(c) << o->tries));
+	uint64_t interval_ns = client_slots_patience(c) << o->tries;
+	uint64_t most_ns = client_slots_interval_max_ns(&c->config);
+	wheel_arm(&c->wheel, index, now_ns + (interval_ns < most_ns ? interval_ns : most_ns));
 }
 
 /* The operation that is timed is answered. */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "crypto/keys.h"
+#include "engine/client_slots.h"
 #include "lcore/buffer.h"
 
 enum {
@@ -391,13 +392,17 @@ recorders_open(struct cluster *c, const struct cluster_config *config)
 	return true;
 }
 
-/* Somebody may have to notice the killed leader, and its successor, first. */
+/*
+ * Clients that lost much ask seldom, and somebody may have to notice the killed
+ * leader, and its successor, first.
+ */
 static uint64_t
 drain_ns(const struct options *options)
 {
 	enum { TIMEOUTS = 4 };
-	uint64_t noticed_ns = options->retry_ns + TIMEOUTS * options->view_timeout_ns;
-	return CONTROL_DRAIN_NS + (options->kill_leader_ns > 0 ? noticed_ns : 0);
+	uint64_t asked_ns = options->retry_ns << CLIENT_DOUBLINGS_MAX;
+	uint64_t noticed_ns = TIMEOUTS * options->view_timeout_ns;
+	return CONTROL_DRAIN_NS + asked_ns + (options->kill_leader_ns > 0 ? noticed_ns : 0);
 }
 
 static struct crash_config

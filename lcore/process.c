@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "crypto/keys.h"
+#include "engine/client_slots.h"
 #include "lcore/buffer.h"
 
 enum {
@@ -343,7 +344,8 @@ control_start(struct process *p, const struct process_config *config)
 	    .loops_count = c->lcores_count,
 	    .warm_ns = o->warm_ns,
 	    .measure_ns = o->seconds_ns,
-	    .drain_ns = CONTROL_DRAIN_NS + o->retry_ns + 4 * o->view_timeout_ns,
+	    .drain_ns =
+		CONTROL_DRAIN_NS + (o->retry_ns << CLIENT_DOUBLINGS_MAX) + 4 * o->view_timeout_ns,
 	    .pool = c->pool,
 	    .load = o->app == APP_KV,
 	    .quiet = o->quiet,

@@ -62,42 +62,42 @@ check()
 	fi
 }
 
-# Whether the file holds a program's main: mains may see DPDK. (perf/bench is one main
-# in several files: it measures DPDK itself.)
-is_main()
+# Prints the arguments but those that match the pattern, a line each.
+without()
 {
-	grep -qE '^main\(|^int main\(|^[[:space:]]*UNIT_MAIN\(' "$1"
+	local pattern=$1
+	shift
+	(($# == 0)) || printf '%s\n' "$@" | grep -vE "$pattern" || true
 }
 
+# Greps the files that standard input names, if any.
+grep_files()
+{
+	xargs -r -d '\n' grep -H "$@" || true
+}
+
+# Mains may see DPDK. (perf/bench is one main in several files: it measures DPDK itself.)
 check_dpdk_boundary()
 {
-	local file
-	for file in "${sources[@]}"; do
-		case $file in lcore/* | perf/bench*) continue ;; esac
-		if ! is_main "$file"; then
-			grep -nHE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]rte_' "$file" || true
-		fi
-	done
+	without '^(lcore/|perf/bench)' "${sources[@]}" |
+		grep_files -LE '^main\(|^int main\(|^[[:space:]]*UNIT_MAIN\(' |
+		grep_files -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]rte_'
 }
 
 check_crypto_boundary()
 {
-	local file
-	for file in "${sources[@]}"; do
-		case $file in crypto/* | tests/unit_crypto* ) continue ;; esac
-		grep -nHE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"](intel-ipsec-mb|ipsec-mb|secp256k1|openssl/)' \
-			"$file" || true
-	done
+	without '^(crypto/|tests/unit_crypto)' "${sources[@]}" |
+		grep_files -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"](intel-ipsec-mb|ipsec-mb|secp256k1|openssl/)'
 }
 
 # Protocols see the engine, their own folder, and headers that cannot wait or allocate.
 check_protocol_boundary()
 {
-	local file folder
-	for file in "${sources[@]}"; do
-		case $file in protocols/*/*) ;; *) continue ;; esac
-		folder=${file%/*}
-		grep -nHE '^[[:space:]]*#[[:space:]]*include' "$file" |
+	local folder
+	for folder in protocols/*/; do
+		folder=${folder%/}
+		printf '%s\n' "${sources[@]}" | grep "^$folder/" |
+			grep_files -nE '^[[:space:]]*#[[:space:]]*include' |
 			grep -vE "include[[:space:]]*(\"(engine/[^\"]*|protocols/bft/[^\"]*|$folder/[^\"]*|[^/\"]*)\"|<(assert|inttypes|limits|stdalign|stdbool|stddef|stdint|string)\.h>)" || true
 	done
 }
@@ -105,7 +105,8 @@ check_protocol_boundary()
 check_format()
 {
 	((${#sources[@]} == 0)) ||
-		clang-format --dry-run "${sources[@]}" 2>&1 |
+		printf '%s\0' "${sources[@]}" |
+		xargs -0 -n 24 -P "$(nproc)" clang-format --dry-run 2>&1 |
 		awk -F: '/clang-format-violations/ { count[$1]++ }
 			END { for (file in count)
 				print file ": " count[file] " places (tests/tidy.sh --fix formats them)" }' |
@@ -114,41 +115,46 @@ check_format()
 
 check_file_lines()
 {
-	local file count
-	for file in "${sources[@]}" "${scripts[@]}" "${pythons[@]}"; do
-		count=$(wc -l <"$file")
-		((count <= file_lines_max)) || echo "$file: $count lines, $file_lines_max at most"
-	done
+	wc -l -- "${sources[@]}" "${scripts[@]}" "${pythons[@]}" |
+		awk -v max="$file_lines_max" '$1 > max && $2 != "total" {
+			print $2 ": " $1 " lines, " max " at most" }'
 }
 
 # clang-format puts a function's braces, and nothing else, into the first column.
 check_function_lines()
 {
-	local file
-	for file in "${sources[@]}"; do
-		awk -v max="$function_lines_max" '
-			/^\{/ { begin = NR }
-			/^\}/ && begin {
-				if (NR - begin + 1 > max)
-					printf "%s:%d: a function of %d lines, %d at most\n",
-						FILENAME, begin, NR - begin + 1, max
-				begin = 0
-			}' "$file"
-	done
+	((${#sources[@]} == 0)) || awk -v max="$function_lines_max" '
+		FNR == 1 { begin = 0 }
+		/^\{/ { begin = FNR }
+		/^\}/ && begin {
+			if (FNR - begin + 1 > max)
+				printf "%s:%d: a function of %d lines, %d at most\n",
+					FILENAME, begin, FNR - begin + 1, max
+			begin = 0
+		}' "${sources[@]}"
 }
 
+# Tabs go to the next multiple of eight.
 check_columns()
 {
-	local file
-	for file in "${sources[@]}" "${pythons[@]}"; do
-		expand "$file" | awk -v max="$columns_max" -v file="$file" \
-			'length($0) > max { printf "%s:%d: %d columns, %d at most\n", file, NR, length($0), max }'
-	done
+	awk -v max="$columns_max" '
+		{
+			width = length($0)
+			if (index($0, "\t")) {
+				parts = split($0, part, "\t")
+				width = 0
+				for (i = 1; i < parts; i++)
+					width = int((width + length(part[i])) / 8 + 1) * 8
+				width += length(part[parts])
+			}
+		}
+		width > max { printf "%s:%d: %d columns, %d at most\n", FILENAME, FNR, width, max }
+	' "${sources[@]}" "${pythons[@]}"
 }
 
 check_shell()
 {
-	shellcheck -- "${scripts[@]}"
+	printf '%s\0' "${scripts[@]}" | xargs -0 -n 8 -P "$(nproc)" shellcheck --
 }
 
 check_python()
@@ -161,23 +167,23 @@ for file in sys.argv[1:]:
 
 check_licence()
 {
-	local file
-	for file in "${sources[@]}" "${scripts[@]}" "${pythons[@]}"; do
-		head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' ||
-			echo "$file: no SPDX-License-Identifier: Apache-2.0 in its first lines"
-	done
+	awk -v owed='SPDX-License-Identifier: Apache-2.0' '
+		FNR == 1 && NR > 1 && !found { print name ": no " owed " in its first lines" }
+		FNR == 1 { found = 0; name = FILENAME }
+		FNR <= 3 && index($0, owed) { found = 1 }
+		END { if (!found) print name ": no " owed " in its first lines" }
+	' "${sources[@]}" "${scripts[@]}" "${pythons[@]}"
 }
 
 # Words that announce unfinished work, and paths of one person's machine.
 check_words()
 {
-	local file
-	files "" | while read -r file; do
-		case $file in LICENSE | tests/tidy.sh) continue ;; esac
-		grep -nHIwE 'TODO|FIXME|XXX|HACK' "$file" || true
-		grep -nHIiwE 'stub|stubs|stubbed|placeholder|placeholders|for now|simplified' "$file" || true
-		grep -nHIE '(^|[^[:alnum:]_.~-])/(home|root|work)/' "$file" || true
-	done
+	mapfile -t named < <(files "")
+	local looked=(without '^(LICENSE|tests/tidy\.sh)$' "${named[@]}")
+	"${looked[@]}" | grep_files -nIwE 'TODO|FIXME|XXX|HACK'
+	"${looked[@]}" | grep_files -nIiwE \
+		'stub|stubs|stubbed|placeholder|placeholders|for now|simplified'
+	"${looked[@]}" | grep_files -nIE '(^|[^[:alnum:]_.~-])/(home|root|work)/'
 }
 
 fix=false

@@ -245,10 +245,15 @@ plan_make(struct plan *plan, const struct plan_input *input)
 		: (plan->slots_total + input->client_nodes_count - 1) / input->client_nodes_count;
 }
 
+/*
+ * Replicas that share an lcore send their clients' replies through one ring: with
+ * closed loops it cannot overflow, or what is lost waits for retransmissions.
+ */
 uint32_t
 plan_ring_size(const struct options *options)
 {
-	return smaller(larger(power_of_two(2 * options->clients), 1024), 1u << 17);
+	uint32_t replies = options->clients * larger(options->replicas, 2);
+	return smaller(larger(power_of_two(replies), 1024), 1u << 17);
 }
 
 uint32_t

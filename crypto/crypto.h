@@ -72,8 +72,17 @@ struct crypto_ops {
 	void (*digest)(struct crypto *c, const struct digest_job *jobs, uint32_t count);
 };
 
+/* How many public-key operations there were; Merkle roots are signatures, too. */
+struct crypto_counters {
+	uint64_t signatures;	/* made */
+	uint64_t verifications; /* of signatures that were not remembered */
+};
+
 extern const struct crypto_ops crypto_real;
 extern const struct crypto_ops crypto_toy;
+
+/* Reads single words that the object's lcore writes; any thread. */
+void crypto_count(const struct crypto *c, struct crypto_counters *counters);
 
 /* Equal? In a time that does not depend on where they differ. */
 bool crypto_equal(const void *a, const void *b, uint32_t size);

@@ -53,6 +53,7 @@ struct climb {
 
 struct merkle {
 	struct crypto_backend backend;
+	struct crypto_counters counters;
 	uint32_t cluster;
 	uint32_t level_stamp;
 	uint32_t kept_next; /* the next tree to be displaced */
@@ -187,8 +188,15 @@ merkle_seal(struct merkle *m, struct message_header *const *headers, uint32_t co
 	uint8_t signed32[HASH];
 	root_digest(m, m->levels[depth][0], depth, signed32);
 	m->backend.sign(m->backend.context, signed32, head.sig64);
+	m->counters.signatures++;
 	for (uint32_t i = 0; i < count; i++)
 		proof_write(m, headers[i], i, &head);
+}
+
+const struct crypto_counters *
+merkle_counters(const struct merkle *m)
+{
+	return &m->counters;
 }
 
 /* ---- Proving ------------------------------------------------------------ */
@@ -296,6 +304,7 @@ root_accept(struct merkle *m, struct tree *t, const uint8_t root32[HASH])
 	if (t->refused && memcmp(t->refused32, root32, HASH) == 0)
 		return false;
 	root_digest(m, root32, t->depth, signed32);
+	m->counters.verifications++;
 	if (!m->backend.verify(m->backend.context, t->node, signed32, t->sig64)) {
 		t->refused = true;
 		memcpy(t->refused32, root32, HASH);

@@ -42,6 +42,9 @@ struct merkle;
 struct merkle *merkle_open(const struct crypto_backend *backend, uint32_t cluster);
 void merkle_close(struct merkle *m);
 
+/* Roots that were signed and verified; the object's, which goes on writing it. */
+const struct crypto_counters *merkle_counters(const struct merkle *m);
+
 /*
  * Signs `count` messages (1..MERKLE_LEAVES_MAX) with one tree: sets their
  * headers' proof and size, and writes their proofs behind their bodies. Their

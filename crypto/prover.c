@@ -333,6 +333,7 @@ signatures_prove_chunk(struct crypto *c, struct claims *claims, uint32_t start, 
 			c->job_claims[i] = job_add(c, node, c->digests[i], claim->proof);
 	}
 	jobs_run(c, job_verify);
+	c->counters.verifications += c->jobs_count;
 	jobs_keep(c);
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t job = c->job_claims[i];
@@ -520,6 +521,7 @@ seal_signatures(struct crypto *c, struct send *sends, uint32_t count)
 			c->jobs_count++;
 		}
 		jobs_run(c, job_sign);
+		c->counters.signatures += c->jobs_count;
 		seal_own_keep(c, sends + start, chunk);
 	}
 }
@@ -552,6 +554,16 @@ prover_seal(struct crypto *c, struct send *sends, uint32_t count)
 		seal_signatures(c, sends, count);
 	if (kinds & 1u << PROOF_MERKLE)
 		seal_merkle(c, sends, count);
+}
+
+void
+crypto_count(const struct crypto *c, struct crypto_counters *counters)
+{
+	const struct crypto_counters *roots = merkle_counters(c->merkle);
+	counters->signatures = __atomic_load_n(&c->counters.signatures, __ATOMIC_RELAXED) +
+			       __atomic_load_n(&roots->signatures, __ATOMIC_RELAXED);
+	counters->verifications = __atomic_load_n(&c->counters.verifications, __ATOMIC_RELAXED) +
+				  __atomic_load_n(&roots->verifications, __ATOMIC_RELAXED);
 }
 
 void

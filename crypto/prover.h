@@ -54,6 +54,7 @@ struct crypto {
 	uint32_t nodes_count; /* replicas, then client nodes */
 	uint16_t replicas_count;
 	uint16_t self;
+	struct crypto_counters counters; /* without those of `merkle` */
 	uint32_t slots_count;
 	const uint16_t *slot_clients;
 	struct cmac_key *keys_in;  /* nodes_count: from that node to this */

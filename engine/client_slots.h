@@ -236,7 +236,11 @@ client_slots_time(struct client_slots *c, const struct client_operation *o, uint
 	if (c->timed_timestamp == o->timestamp && o->tries > 0) {
 		c->doublings += c->doublings < CLIENT_DOUBLINGS_MAX;
 	} else if (c->timed_timestamp == o->timestamp && now_ns > c->timed_ns) {
-		c->latency_ns += (now_ns - c->timed_ns) / 8 - c->latency_ns / 8;
+		uint64_t sample_ns = now_ns - c->timed_ns;
+		/* The first is all that is known. */
+		c->latency_ns = c->latency_ns == 0
+				    ? sample_ns
+				    : c->latency_ns + sample_ns / 8 - c->latency_ns / 8;
 		c->doublings = 0;
 	}
 	c->timed_ns = 0;

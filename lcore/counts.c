@@ -212,6 +212,10 @@ counts_here(const struct cluster *c, const struct node *node, struct count_rows 
 	row(rows, "sends", &s->counters.sends);
 	row(rows, "timeouts", &s->counters.timeouts);
 	row(rows, "claims", &s->counters.claims);
+	struct crypto_counters proofs;
+	crypto_count(node->crypto, &proofs);
+	row(rows, "signatures", &proofs.signatures);
+	row(rows, "verifications", &proofs.verifications);
 	row(rows, "notes", &node->notes.written);
 	row(rows, "notes_left_out", &node->notes.left_out);
 	if (node->of != NULL) {

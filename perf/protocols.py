@@ -35,6 +35,8 @@ L lcores:
             1 / (the busiest lcore's share of n S + r V).
   alone     for protocols whose votes are always signed: the signatures and
             verifications that must follow one another from the request to f + 1 replies.
+Beside the bound: what all nodes did sign and verify, agreement and repetitions included,
+and the whole process's CPU time (polling, too) as a multiple of that.
 Exit status: 0; 1 a run failed or gave a wrong answer, or with --strict a demand is missed.
 """
 
@@ -238,6 +240,26 @@ def bound_signed(row, sign_us, verify_us):
     return bound
 
 
+def own_signatures(row, sign_us, verify_us):
+    """What all nodes signed and verified for an operation, agreement too, beside the CPU time."""
+    made, verified = [], []
+    for result in row.results:
+        nodes = result.get("nodes", [])
+        operations = sum(node.get("completed", 0) for node in nodes)
+        if operations == 0 or "signatures" not in nodes[0]:
+            return None
+        made.append(sum(node["signatures"] for node in nodes) / operations)
+        verified.append(sum(node["verifications"] for node in nodes) / operations)
+    sums_us = [s * sign_us + v * verify_us for s, v in zip(made, verified)]
+    cpu = [result["cpu_us_per_op"] for result in row.results]
+    return {
+        "signatures": runs.median(made), "verifications": runs.median(verified),
+        "sum_us": runs.median(sums_us),
+        "cpu_of_sum": runs.median([us / own for us, own in zip(cpu, sums_us)]) if all(sums_us)
+                      else None,
+    }
+
+
 def bound_path(row, sign_us, verify_us):
     n, f = row.last("n"), row.last("f")
     signatures, verifications, text = row.protocol.path(n, f)
@@ -305,6 +327,7 @@ def record_make(row, rows, signatures):
         "command": runs.shown(row.command), "medians": {f: row.median(f) for f in FIELDS},
         "values": {f: [result[f] for result in row.results] for f in FIELDS},
         "bound": bound, "demands": demands,
+        "own": own_signatures(row, sign_us, verify_us),
         "silence": silence(row) if row.key == "silent" else None,
     }
 
@@ -330,6 +353,11 @@ def records_print(records, signatures):
                   f"of which {medians['throughput'] / bound['placed_bound']:.2f}")
         if "path_us" in bound:
             print(f"    path {bound['formula']}")
+        if record["row"] == "signed" and record["own"]:
+            own = record["own"]
+            print(f"    of all nodes for an operation: {own['signatures']:.2f} S + "
+                  f"{own['verifications']:.2f} V = {own['sum_us']:.1f} us; the CPU time is "
+                  f"{own['cpu_of_sum']:.2f} times that")
         if record["silence"]:
             rates = record["silence"]
             print(f"    one replica silent: {figure(rates['without_ops'])} ops/s of "

@@ -176,6 +176,26 @@ story_remembered(void)
 	fixture_close(f);
 }
 
+/* What is remembered or repeated in a burst costs nothing; a tree costs its root. */
+static void
+story_counted(void)
+{
+	struct fixture *f = &fixture;
+	struct crypto_counters sealing, proving;
+	fixture_open(f, prover_ops());
+	for (uint32_t i = 0; i < 6; i++)
+		fixture_write(f, i, i < 2 ? PROOF_SIGNATURE : PROOF_MERKLE, 0);
+	f->ops->seal(f->nodes[1], f->sends, 6);
+	crypto_count(f->nodes[1], &sealing);
+	CU_ASSERT(sealing.signatures == 3 && sealing.verifications == 0);
+	fixture_parse(f, 6);
+	for (uint32_t i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(fixture_prove(f, 6, 1, 0), 6);
+	crypto_count(f->nodes[0], &proving);
+	CU_ASSERT(proving.signatures == 0 && proving.verifications == 3);
+	fixture_close(f);
+}
+
 /* More than one tree, among other messages. */
 static void
 story_trees(void)
@@ -335,8 +355,9 @@ story_refusals(void)
 	{"MACs to one receiver", story_macs}, {"each flipped bit", story_bits},            \
 	    {"vectors", story_vectors}, {"clients and their slots", story_clients},        \
 	    {"signatures", story_signatures}, {"remembered signatures", story_remembered}, \
-	    {"trees", story_trees}, {"hostile claims", story_hostile},                     \
-	    {"as many claims as fit", story_full}, {"same bytes again", story_repeats},    \
+	    {"public-key operations are counted", story_counted}, {"trees", story_trees},  \
+	    {"hostile claims", story_hostile}, {"as many claims as fit", story_full},      \
+	    {"same bytes again", story_repeats},                                           \
 	{                                                                                  \
 		"unfit configurations", story_refusals                                     \
 	}

@@ -96,6 +96,10 @@ fake_cluster()
 	    {"role": "replica", "lcore": 0}, {"role": "replica", "lcore": 0},
 	    {"role": "replica", "lcore": 0}, {"role": "replica", "lcore": 1},
 	    {"role": "client", "lcore": 1}])
+	for node in figures["nodes"]:
+	    client = node["role"] == "client"
+	    node.update(signatures=0 if client else 100, verifications=200 if client else 0)
+	    node.update({"completed": 100} if client else {})
 	if "--instances" in words:
 	    # An operation takes 2 us and 0.1 us for each instance, or ever less; half a
 	    # microsecond of it is lcore 0's, the others share the rest.
@@ -244,6 +248,9 @@ protocols_judges()
 	signed = rows["pbft", "signed"]["bound"]
 	assert round(signed["bound"]) == round(2e6 / (4 * 20 + 2 * 25)), signed
 	assert round(signed["placed_bound"]) == round(1e6 / (20 + 2 * 25)), signed
+	own = rows["pbft", "signed"]["own"]
+	assert (own["signatures"], own["verifications"], own["sum_us"]) == (4, 2, 130), own
+	assert round(own["cpu_of_sum"], 3) == round(3 / 130, 3), own
 	assert rows["zyzzyva", "signed"]["bound"]["verifications_per_op"] == 4
 	path = rows["hotstuff", "alone"]["bound"]
 	assert path["path_us"] == 3 * (20 + 2 * 2 * 25), path

@@ -88,6 +88,39 @@ retransmissions_are_never_far_apart(void)
 	rig_close(client);
 }
 
+/* How often a request is sent until then. */
+static uint32_t
+sends_until(uint64_t end_ns)
+{
+	uint32_t sends = 0;
+	while (client_deadline() <= end_ns) {
+		timeout(client, client_deadline(), 0);
+		sends += client->out.sends_count;
+	}
+	return sends;
+}
+
+/* A service whose answers always take longer than --retry is soon given the time. */
+static void
+retransmissions_learn_the_latency(void)
+{
+	enum { LATENCY = 3 * RETRY_NS / 2 };
+	uint64_t now_ns = 777;
+	client_open(PROOF_MAC);
+	for (uint32_t i = 1; i <= 8; i++) {
+		submit(12, "slow", now_ns);
+		CU_ASSERT_EQUAL(sends_until(now_ns + LATENCY - 1), i == 1);
+		now_ns += LATENCY;
+		reply_make(12, i);
+		arrive(client, now_ns);
+		expect_completion(12, i);
+	}
+	/* Of the second it was learnt. */
+	submit(12, "lost", now_ns);
+	CU_ASSERT_EQUAL(wait_for_send(now_ns) - now_ns, CLIENT_PATIENCE * LATENCY);
+	rig_close(client);
+}
+
 static void
 answered_is_not_sent_again(void)
 {
@@ -224,6 +257,7 @@ static const struct unit_story stories[] = {
     {"submit and answer", submit_and_answer},
     {"retransmissions double", retransmissions_double},
     {"retransmissions are never far apart", retransmissions_are_never_far_apart},
+    {"retransmissions learn the latency", retransmissions_learn_the_latency},
     {"answered is not sent again", answered_is_not_sent_again},
     {"many late at once", many_late_at_once},
     {"late and twin replies", late_and_twin_replies},

@@ -9,6 +9,7 @@
 #include "protocols/unreplicated/unreplicated.h"
 
 #include "engine/batch.h"
+#include "engine/client_slots.h"
 #include "tests/toy_digest.h"
 #include "tests/unit.h"
 

@@ -117,8 +117,10 @@ void statement_answer(struct zyzzyva *r, struct outbox *out);
 bool commit_promise(struct zyzzyva *r, uint16_t client);
 /* Its operation at seq is to be committed. */
 void commit_want(struct zyzzyva *r, uint16_t client, uint64_t timestamp, uint64_t seq);
-/* As primary: a certificate is wanted, and none is in the making. */
-bool commit_cover_due(const struct zyzzyva *r);
+/* As primary: when a certificate is to be made for clients who want one; TIME_NEVER: not now. */
+uint64_t commit_cover_at(const struct zyzzyva *r);
+/* ... and this replica has stated what it is to cover. */
+void commit_cover_begun(struct zyzzyva *r);
 /* The primary of this view has stated its history up to seq. */
 void commit_hear(struct zyzzyva *r, uint64_t seq);
 /* A STATEMENT of the primary that this replica can join. */

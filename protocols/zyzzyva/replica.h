@@ -180,12 +180,11 @@ struct zyzzyva {
 	uint8_t stable32[32]; /* h there */
 	uint64_t top;
 	uint64_t delivered;
-	uint64_t executed;  /* reported by the executor, speculatively */
-	uint64_t certified; /* a commit certificate covers so much of this history */
-	uint64_t heard;	    /* the highest seq that the primary of this view ordered */
-	uint64_t covered;   /* the primary has signed this history so far, or q have */
-	uint64_t proposed;  /* by this replica as primary of this view */
-	uint64_t proposed_ns;
+	uint64_t executed;    /* reported by the executor, speculatively */
+	uint64_t certified;   /* a commit certificate covers so much of this history */
+	uint64_t heard;	      /* the highest seq that the primary of this view ordered */
+	uint64_t covered;     /* the primary has signed this history so far, or q have */
+	uint64_t proposed;    /* by this replica as primary of this view */
 	uint64_t nulls_until; /* somebody recovers: the log is to get so far */
 	uint64_t null_ns;
 
@@ -249,8 +248,11 @@ struct zyzzyva {
 	uint32_t commits_first;
 	uint32_t commits_count;
 	uint16_t *commits;
-	uint64_t echo;	   /* seq of the primary's STATEMENT that is to be joined; 0: none */
-	struct told *told; /* of all slots of the cluster */
+	uint32_t crowd;	       /* so many of them waited for a certificate at a time, lately */
+	uint64_t cover_ns;     /* when the own last STATEMENT for them was made, as primary */
+	uint64_t pause_end_ns; /* when they have waited for company for long enough */
+	uint64_t echo;	       /* seq of the primary's STATEMENT that is to be joined; 0: none */
+	struct told *told;     /* of all slots of the cluster */
 
 	struct replica_figures figures;
 	struct requests requests;

@@ -248,7 +248,11 @@ plan_make(struct plan *plan, const struct plan_input *input)
 uint32_t
 plan_ring_size(const struct options *options)
 {
-	return smaller(larger(power_of_two(2 * options->clients), 1024), 1u << 17);
+	/* Replies of all replicas wait for clients who verify them: where all are needed, each that
+	   finds no room is a retransmission. */
+	uint32_t each = larger(options->replicas, 2);
+	uint64_t frames = (uint64_t)each * options->clients;
+	return frames < 1u << 17 ? larger(power_of_two((uint32_t)frames), 1024) : 1u << 17;
 }
 
 uint32_t

@@ -132,7 +132,7 @@ below_q_nothing_is_asked(void)
 	/* The fifth comes then, and is enough. */
 	responds(4, "result");
 	wait_for_send();
-	expect_ask_of(false, true);
+	expect_ask(false);
 	close_client();
 }
 
@@ -275,11 +275,12 @@ fast_answers(uint32_t count)
 	}
 }
 
-/* For as long as makes it hasty, nothing was answered by the fast path. */
+/* For as long as makes it hasty, nothing was answered by the fast path, but by a certificate. */
 static void
 open_in_haste(void)
 {
 	open_client(4, 1);
+	one_slow_answer();
 	rig.now_ns += RETRY_NS;
 	three_reply();
 	wait_for_send();
@@ -290,6 +291,24 @@ open_in_haste(void)
 	for (uint16_t from = 0; from < 3; from++)
 		commits(from);
 	expect_result("result");
+}
+
+/* All are late, but each last reply comes before a certificate does: asking more costs more. */
+static void
+no_haste_where_all_are_late(void)
+{
+	open_client(4, 1);
+	for (uint32_t i = 0; i < 3; i++) {
+		rig.now_ns += RETRY_NS;
+		three_reply();
+		wait_for_send();
+		expect_ask(false);
+		states(0);
+		responds(3, "result");
+		expect_result("result");
+	}
+	CU_ASSERT_EQUAL(figure("answers_fast"), 3);
+	close_client();
 }
 
 /* One late reply is no reason for haste; where none has come in time for a while it is. */
@@ -342,7 +361,7 @@ promised(void)
 		}
 		expect_result("result");
 	}
-	CU_ASSERT_EQUAL(figure("asks"), 1);
+	CU_ASSERT_EQUAL(figure("asks"), 2);
 	three_reply();
 	expect_ask_of(false, true);
 	for (uint16_t from = 0; from < 3; from++)
@@ -350,7 +369,7 @@ promised(void)
 	expect_result("result");
 	three_reply();
 	expect_nothing();
-	CU_ASSERT_EQUAL(figure("commits"), 1);
+	CU_ASSERT_EQUAL(figure("commits"), 2);
 	close_client();
 }
 
@@ -560,6 +579,7 @@ static const struct unit_story stories[] = {
     {"liars first", liars_first},
     {"statements that are none", statements_that_are_none},
     {"slots share a certificate", slots_share_a_certificate},
+    {"no haste where all are late", no_haste_where_all_are_late},
     {"haste and patience", haste_and_patience},
     {"promised", promised},
     {"promise broken", promise_broken},

@@ -148,6 +148,11 @@ enum verdict stability_screen_stable(
 void stability_on_stable(struct zyzzyva *r, const struct message *m, struct outbox *out);
 /* The executor has taken one. */
 void stability_taken(struct zyzzyva *r, uint64_t seq, const uint8_t *state32, struct outbox *out);
+/* A STATEMENT for a certificate that this replica does without, being spare. */
+bool stability_needs_not(const struct zyzzyva *r, const struct message_header *h);
+/* When a checkpoint at which this replica is spare is late; TIME_NEVER: none is. */
+uint64_t stability_deadline(const struct zyzzyva *r);
+void stability_help(struct zyzzyva *r, struct outbox *out);
 /* Votes for what has been reached and is certified. */
 void stability_vote(struct zyzzyva *r, struct outbox *out);
 /* It is proven stable. */

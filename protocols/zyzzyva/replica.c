@@ -218,6 +218,10 @@ on_timeout(struct zyzzyva *r, struct outbox *out)
 		commit_again(r, out);
 		return;
 	}
+	if (stability_deadline(r) <= r->me.now_ns) {
+		stability_help(r, out);
+		return;
+	}
 	/* The rest cannot be in a hurry: holes, the view's timer, once a tick a look around. */
 	if (r->hole_ns <= r->me.now_ns)
 		hole_ask(r, out);
@@ -241,6 +245,7 @@ deadline(const void *self)
 		return 0;
 	uint64_t at_ns = smaller(r->tick_at_ns, orders_deadline(r));
 	at_ns = smaller(at_ns, smaller(cover_deadline(r), commit_deadline(r)));
+	at_ns = smaller(at_ns, stability_deadline(r));
 	return smaller(smaller(at_ns, r->hole_ns), leave_deadline(r));
 }
 

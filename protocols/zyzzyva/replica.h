@@ -240,6 +240,10 @@ struct zyzzyva {
 	struct checkpoint_vote own[ZYZZYVA_CHECKPOINTS_KEPT]; /* taken; signers 0: not voted yet */
 	struct checkpoint_vote votes[BFT_REPLICAS_MAX][ZYZZYVA_CHECKPOINTS_KEPT];
 
+	uint64_t spared;    /* the last checkpoint at which this replica was spare; 0: none */
+	uint64_t spared_ns; /* since when one of those might have become stable */
+	uint32_t helps;	    /* the next checkpoints have no spares */
+
 	/* Clients who wait for a STATEMENT, a ring. */
 	uint32_t asks_first;
 	uint32_t asks_count;

@@ -153,6 +153,8 @@ bool stability_needs_not(const struct zyzzyva *r, const struct message_header *h
 /* When a checkpoint at which this replica is spare is late; TIME_NEVER: none is. */
 uint64_t stability_deadline(const struct zyzzyva *r);
 void stability_help(struct zyzzyva *r, struct outbox *out);
+/* States the checkpoint that was taken: a burst later, for replies need not wait for that. */
+void stability_state(struct zyzzyva *r, struct outbox *out);
 /* Votes for what has been reached and is certified. */
 void stability_vote(struct zyzzyva *r, struct outbox *out);
 /* It is proven stable. */

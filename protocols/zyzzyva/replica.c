@@ -165,9 +165,9 @@ static bool
 work_left(const struct zyzzyva *r)
 {
 	return r->change_due || r->new_view_due || r->status_due || r->walk_due ||
-	       r->answers != 0 || r->hates_due != 0 || r->requests.recheck != 0 ||
-	       speculate_ready(r) || commit_echo_ready(r) || commit_ready(r) ||
-	       statement_asks_ready(r);
+	       r->statement_due != 0 || r->answers != 0 || r->hates_due != 0 ||
+	       r->requests.recheck != 0 || speculate_ready(r) || commit_echo_ready(r) ||
+	       commit_ready(r) || statement_asks_ready(r);
 }
 
 static void
@@ -183,6 +183,8 @@ work(struct zyzzyva *r, struct outbox *out)
 		enter_walk(r, out);
 	} else if (speculate_ready(r)) {
 		speculate_deliver(r, out);
+	} else if (r->statement_due != 0) {
+		stability_state(r, out);
 	} else if (commit_echo_ready(r)) {
 		commit_echo(r, out);
 	} else if (commit_ready(r)) {

@@ -215,7 +215,8 @@ struct zyzzyva {
 	bool change_due;
 	bool new_view_due;
 	bool status_due;
-	bool walk_due; /* the pending history may go on */
+	uint64_t statement_due; /* a checkpoint that this replica is to state; 0: none */
+	bool walk_due;		/* the pending history may go on */
 
 	/* View changes. */
 	uint64_t nonce;

@@ -208,12 +208,22 @@ stability_taken(struct zyzzyva *r, uint64_t seq, const uint8_t *state32, struct 
 		if (r->spared <= r->stable)
 			r->spared_ns = r->me.now_ns;
 		r->spared = seq;
-	} else if (replica_speaks(r) && seq >= r->entry && seq > r->stable) {
-		struct slot *s = ledger_slot(r, seq);
-		statement_say(r, s, s->history32, r->me.everybody, out);
+	} else {
+		r->statement_due = seq;
 	}
 	stability_vote(r, out);
 	stability_settle(r, out);
+}
+
+void
+stability_state(struct zyzzyva *r, struct outbox *out)
+{
+	uint64_t seq = r->statement_due;
+	r->statement_due = 0;
+	if (!replica_speaks(r) || seq < r->entry || seq <= r->stable || seq > r->executed)
+		return;
+	struct slot *s = ledger_slot(r, seq);
+	statement_say(r, s, s->history32, r->me.everybody, out);
 }
 
 void

@@ -371,6 +371,8 @@ figures(const void *self, struct figures *list)
 	figures_add(list, "statements", &f->statements, true);
 	figures_add(list, "commits", &f->commits, true);
 	figures_add(list, "checkpoints", &f->checkpoints, true);
+	figures_add(list, "checkpoint_votes", &f->votes, true);
+	figures_add(list, "checkpoint_helps", &f->helps, true);
 	figures_add(list, "violations", &f->conflicts, true);
 	figures_add(list, "refused", &f->refused, true);
 	figures_add(list, "macs_failed", &r->requests.macs_failed, true);

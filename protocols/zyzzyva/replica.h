@@ -154,6 +154,8 @@ struct replica_figures {
 	uint64_t statements;  /* signed */
 	uint64_t commits;     /* certificates verified or made */
 	uint64_t checkpoints; /* stable */
+	uint64_t votes;	      /* for them, signed */
+	uint64_t helps;	      /* of this replica as a spare, where one was late */
 	uint64_t conflicts;   /* statements or orders that contradict earlier ones: faults */
 	uint64_t refused;     /* ORDER-REQs with bad requests or of another history */
 	uint64_t statuses;

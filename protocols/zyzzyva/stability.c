@@ -49,6 +49,7 @@ stability_help(struct zyzzyva *r, struct outbox *out)
 {
 	uint64_t wanted = 0;
 	r->helps = SPARE_HELPS;
+	r->figures.helps++;
 	r->spared = 0;
 	for (uint64_t seq = r->stable + r->interval; seq <= r->executed; seq += r->interval) {
 		if (seq <= r->certified || seq < r->entry || seq > r->top)
@@ -191,8 +192,10 @@ stability_vote(struct zyzzyva *r, struct outbox *out)
 		bool voted = before->head.signers != 0 && before->head.seq >= own->head.seq;
 		bool same =
 		    memcmp(&before->head.pair, &own->head.pair, sizeof(own->head.pair)) == 0;
-		if (!voted || (!same && before->view < r->me.view))
+		if (!voted || (!same && before->view < r->me.view)) {
 			vote_write(r, &own->head, r->me.view, r->me.everybody, out);
+			r->figures.votes++;
+		}
 	}
 }
 

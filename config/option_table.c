@@ -192,7 +192,9 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .name = "checkpoint-interval",
 	    .argument = "N",
 	    .initial = "128",
-	    .help = "batches between two checkpoints, per instance; at least --window",
+	    .help = "batches between two checkpoints, per instance; at least --window. "
+		    "Several instances share the default: 128 / --instances, but two "
+		    "windows at least",
 	    .parse = option_parse_u32,
 	    .min = 1,
 	    .max = LIMIT_CHECKPOINT_INTERVAL,

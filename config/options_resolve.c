@@ -112,12 +112,28 @@ resolve_single(
 	return 0;
 }
 
+/*
+ * The logs of all instances together stay as long as that of one: whoever gives each its
+ * own has a log that no cache holds.
+ */
+static uint32_t
+interval_shared(const struct options *options)
+{
+	uint32_t share = options->checkpoint_interval / options->instances;
+	uint32_t least = 2 * options->window;
+	if (share >= least || options->instances == 1)
+		return share;
+	return least < options->checkpoint_interval ? least : options->checkpoint_interval;
+}
+
 static int
 resolve_replication(
     struct options *options, const struct options_program *program, struct config_error *error)
 {
 	if (options_mode_single(options->mode))
 		return resolve_single(options, program, error);
+	if (!options_given(options, OPTION_CHECKPOINT_INTERVAL))
+		options->checkpoint_interval = interval_shared(options);
 	if (options->checkpoint_interval < options->window) {
 		return fail(program, error,
 		    "--checkpoint-interval %u is less than --window %u, and more than one "

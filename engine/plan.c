@@ -245,14 +245,15 @@ plan_make(struct plan *plan, const struct plan_input *input)
 		: (plan->slots_total + input->client_nodes_count - 1) / input->client_nodes_count;
 }
 
+/*
+ * Replicas that share an lcore send their clients' replies through one ring: with
+ * closed loops it cannot overflow, or what is lost waits for retransmissions.
+ */
 uint32_t
 plan_ring_size(const struct options *options)
 {
-	/* Replies of all replicas wait for clients who verify them: where all are needed, each that
-	   finds no room is a retransmission. */
-	uint32_t each = larger(options->replicas, 2);
-	uint64_t frames = (uint64_t)each * options->clients;
-	return frames < 1u << 17 ? larger(power_of_two((uint32_t)frames), 1024) : 1u << 17;
+	uint32_t replies = options->clients * larger(options->replicas, 2);
+	return smaller(larger(power_of_two(replies), 1024), 1u << 17);
 }
 
 uint32_t

@@ -129,7 +129,7 @@ def pillars():
     for mode in ["unreplicated", "pbft", "hotstuff"]:
         for lcores in [["-l", cpus(2)], ["--lcores", f"(0-4)@({cpus(2)})"]]:
             result = run(["-m", mode, "-t", "64", "--instances", "4", "--pillars", "2"],
-                         NO_HUGE + lcores, seconds=1)
+                         NO_HUGE + lcores)
             need(result["instances"] == 4, "not four instances")
     run(["-m", "pbft", "--instances", "3", "--pillars", "3", "-w", "echo:3000/3000"],
         NO_HUGE + ["-l", cpus(1)], seconds=1)

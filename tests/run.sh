@@ -59,7 +59,7 @@ step()
 	return $status
 }
 
-# The scripts' tests wait more than they work, so they run beside the checks of style.
+# The scripts' tests wait more than they work, so they run beside the first build.
 scripts_end()
 {
 	local status=0
@@ -190,8 +190,10 @@ $long || short=(--no-suite long)
 tests/scripts.sh </dev/null >"$scripts_log" 2>&1 &
 scripts_pid=$!
 step "style" tests/tidy.sh || true
+gcc_built=true
+step "build with gcc, release" build build-gcc gcc --buildtype=release || gcc_built=false
 step "scripts" scripts_end || true
-build_and_run "gcc, release" build-gcc gcc --buildtype=release
+! $gcc_built || run_suites build-gcc "gcc, release" "${suite_options[@]}"
 if ! $quick; then
 	# Whole programs run as gcc builds them, and as clang does with its sanitizers. What is
 	# simulated is the same in clang's release build as in gcc's, if its hashes are.

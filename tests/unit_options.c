@@ -229,6 +229,29 @@ replication_is_set(void)
 	command_close(&command);
 }
 
+static void
+instances_share_the_checkpoint_interval(void)
+{
+	static const struct {
+		const char *text;
+		uint32_t interval;
+	} cases[] = {
+	    {"-m pbft --instances 2", 64},
+	    {"-m pbft --instances 7", 18},
+	    {"-m pbft --instances 64", 16},
+	    {"-m pbft --instances 64 --window 4", 8},
+	    {"-m pbft --instances 2 --window 64", 128},
+	    {"-m pbft --instances 4 --checkpoint-interval 128", 128},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct options o;
+		struct command command;
+		accept(&o, &command, cases[i].text);
+		CU_ASSERT_EQUAL(o.checkpoint_interval, cases[i].interval);
+		command_close(&command);
+	}
+}
+
 struct auth_case {
 	const char *text;
 	enum auth auth;
@@ -725,6 +748,7 @@ static const struct unit_story stories[] = {
     {"defaults are as the help says", defaults_are_as_the_help_says},
     {"everything written is taken", everything_written_is_taken},
     {"replication is set", replication_is_set},
+    {"instances share the checkpoint interval", instances_share_the_checkpoint_interval},
     {"authentication follows the profile", authentication_follows_the_profile},
     {"workload and application imply each other", workload_and_application_imply_each_other},
     {"broken lines are refused with option and fix", broken_lines_are_refused},

@@ -104,6 +104,9 @@ expect_whole(const struct options *o, uint32_t op_size, uint32_t result_size)
 	CU_ASSERT(plan.assemblies_count <= ASSEMBLER_BUFFERS_MAX);
 	CU_ASSERT_EQUAL(plan.ring_size & (plan.ring_size - 1), 0);
 	CU_ASSERT(plan.ring_size >= 1024 && plan.ring_size <= 1u << 17);
+	/* Every replica's reply to every client has room at once. */
+	uint64_t replies = (uint64_t)o->clients * o->replicas;
+	CU_ASSERT(plan.ring_size >= (replies < 1u << 17 ? replies : 1u << 17));
 	CU_ASSERT_EQUAL(plan.executor.result_size_max, p->result_size_max);
 	CU_ASSERT_EQUAL(plan.executor.sessions.slots_count, o->clients);
 	/* Large replies: a cell for every slot, or a ring where cells would be too much. */

@@ -115,7 +115,7 @@ struct options_mode {
 	uint32_t replicas_per_fault; /* the least n is replicas_per_fault * f + ... */
 	uint32_t replicas_base;	     /* ... replicas_base */
 	bool replies_signed;	     /* --reply-auth is sign unless given */
-	bool speculative;	     /* --instances 1 only */
+	bool speculative;	     /* --instances 1 only; an answer takes all replicas' replies */
 	bool votes_signed;	     /* replicas sign and verify for each batch, whatever --auth */
 };
 

@@ -399,6 +399,15 @@ seal_bodies_cut(const struct crypto *c, struct send *sends, uint32_t count)
 	}
 }
 
+/* One chained to another waits for that one's digest: a chain fills no lanes. */
+static void
+seal_chain(struct crypto *c, const struct send *sends, uint32_t at)
+{
+	check(at > 0 && (sends[at].flags & SEND_SEALED) == 0);
+	seal_digests_flush(c);
+	memcpy(sends[at].header + 1, sends[at - 1].header->digest, 32);
+}
+
 /* The bodies' digests go into the headers; returns a set of the kinds of proof met. */
 static uint32_t
 seal_digests(struct crypto *c, struct send *sends, uint32_t count)
@@ -419,6 +428,10 @@ seal_digests(struct crypto *c, struct send *sends, uint32_t count)
 		kinds |= 1u << header->proof;
 		if (body_size == 0 || (proof == 0 && flags == 0))
 			continue;
+		if (__builtin_expect((flags & SEND_CHAINED) != 0, 0)) {
+			check(body_size >= 32);
+			seal_chain(c, sends, i);
+		}
 		c->digest_jobs[c->digests_count++] =
 		    (struct digest_job){header + 1, body_size, header->digest};
 		if (c->digests_count == PROVER_BURST)

@@ -29,6 +29,8 @@ enum send_flags {
 	SEND_DIGEST = 1 << 1,	   /* the body's digest is written even where there is no proof */
 	SEND_DIGEST_ONLY = 1 << 2, /* the same, and then the body is cut off: its digest stands
 				      for it */
+	SEND_CHAINED = 1 << 3,	   /* first, the digest of the send before becomes the first 32
+				      bytes of the body: whose own digest then covers both */
 };
 
 /* One message on its way out. */

@@ -15,6 +15,15 @@ enum {
 	VERIFY_NS = 27500,
 };
 
+/* How many replies an answer takes: a speculative one those of all replicas. */
+static double
+replies_needed(const struct options *options)
+{
+	if (options->mode != NULL && options->mode->speculative)
+		return options->replicas;
+	return options->replicas > 1 ? (double)options->faults + 1 : 1;
+}
+
 struct placement_costs
 placement_costs(const struct options *options)
 {
@@ -24,8 +33,7 @@ placement_costs(const struct options *options)
 	};
 	if (options->reply_auth == AUTH_SIGN) {
 		costs.replica += SIGN_NS;
-		costs.clients +=
-		    VERIFY_NS * (options->replicas > 1 ? (double)options->faults + 1 : 1);
+		costs.clients += VERIFY_NS * replies_needed(options);
 	}
 	if (options->request_auth == AUTH_SIGN) {
 		costs.replica += VERIFY_NS;

@@ -160,7 +160,8 @@ struct machine {
 
 enum protocol_flags {
 	PROTOCOL_REPLIES_SIGNED = 1 << 0, /* replies are signed unless asked otherwise */
-	PROTOCOL_SPECULATIVE = 1 << 1,	  /* one instance only */
+	PROTOCOL_SPECULATIVE = 1 << 1,	  /* one instance only; all replicas' replies are an
+					     answer */
 	PROTOCOL_SINGLE = 1 << 2,	  /* not replicated: f is of no use */
 	PROTOCOL_VOTES_SIGNED = 1 << 3,	  /* certificates are made of them, whatever --auth says */
 };

@@ -285,6 +285,29 @@ story_full(void)
 }
 
 /* Same input, same bytes, in another object and after other work; nothing beside the proof. */
+/* Each body of a chain begins with the digest of the one before, whatever is sealed beside it. */
+static void
+story_chains(void)
+{
+	enum { FIRST = 3, LAST = 9, COUNT = 12 };
+	struct fixture *f = &fixture;
+	fixture_open(f, prover_ops());
+	for (uint32_t i = 0; i < COUNT; i++) {
+		fixture_write(f, i, i % 2 == 0 ? PROOF_VECTOR : PROOF_SIGNATURE, 32 + i);
+		f->sends[i].flags = i > FIRST && i <= LAST ? SEND_CHAINED : 0;
+	}
+	f->ops->seal(f->nodes[1], f->sends, COUNT);
+	fixture_parse(f, COUNT);
+	for (uint32_t i = 1; i < COUNT; i++) {
+		bool chained =
+		    memcmp(f->messages[i].body, f->messages[i - 1].header->digest, 32) == 0;
+		CU_ASSERT_EQUAL(chained, i > FIRST && i <= LAST);
+	}
+	/* Digests and proofs are of what is sent. */
+	CU_ASSERT_EQUAL(fixture_prove(f, COUNT, 1, 0), 2 * COUNT);
+	fixture_close(f);
+}
+
 static void
 story_repeats(void)
 {
@@ -357,7 +380,7 @@ story_refusals(void)
 	    {"signatures", story_signatures}, {"remembered signatures", story_remembered}, \
 	    {"public-key operations are counted", story_counted}, {"trees", story_trees},  \
 	    {"hostile claims", story_hostile}, {"as many claims as fit", story_full},      \
-	    {"same bytes again", story_repeats},                                           \
+	    {"same bytes again", story_repeats}, {"chained bodies", story_chains},         \
 	{                                                                                  \
 		"unfit configurations", story_refusals                                     \
 	}

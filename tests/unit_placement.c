@@ -99,6 +99,11 @@ crowded_replicas_go_beside_clients(void)
 	struct options signs = options_of(4, AUTH_SIGN);
 	p = placed(&signs, 2, 64);
 	CU_ASSERT_EQUAL(beside_clients(&p, 4), 1);
+	/* Who has to verify what all of them sign has no time for any. */
+	static const struct options_mode speculative = {.name = "speculative", .speculative = true};
+	signs.mode = &speculative;
+	p = placed(&signs, 2, 64);
+	CU_ASSERT_EQUAL(beside_clients(&p, 4), 0);
 	struct options many = options_of(7, AUTH_MAC);
 	p = placed(&many, 2, 64);
 	CU_ASSERT_EQUAL(beside_clients(&p, 7), 2);

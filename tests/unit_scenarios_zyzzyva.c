@@ -545,6 +545,65 @@ static const struct scenario restart_scenario = {
     .expect = view_kept,
 };
 
+/* ---- Z19, Z20: who makes a checkpoint ------------------------------------------------------- */
+
+/* q votes make one; the last may be under way. */
+static const char *
+made_by_a_quorum(struct sim *sim)
+{
+	uint64_t stable = scenario_figure(sim, 0, "checkpoints");
+	uint64_t votes = figures_sum(sim, R(0) | R(1) | R(2) | R(3), "checkpoint_votes");
+	if (stable < 4)
+		return "there were no checkpoints to speak of";
+	if (votes > 3 * (stable + 1))
+		return "spare replicas voted though nobody was late";
+	for (uint16_t i = 0; i < 4; i++) {
+		if (scenario_figure(sim, i, "checkpoint_votes") >= stable)
+			return "one replica was never spare";
+	}
+	return view_kept(sim);
+}
+
+static const struct scenario spares_scenario = {
+    .id = "Z19",
+    .story = "nobody is late: q replicas make a checkpoint, in turn",
+    .mode = "zyzzyva",
+    .operations = 500,
+    .rules = {{.type = BFT_CHECKPOINT, .act = SCENARIO_COUNT}},
+    .expect = made_by_a_quorum,
+};
+
+static const char *
+spares_helped(struct sim *sim)
+{
+	if (figures_sum(sim, R(0) | R(1) | R(2), "checkpoint_helps") == 0)
+		return "no spare replica spoke, though one of the others was silent";
+	if (scenario_figure(sim, 0, "stable") + 64 < scenario_figure(sim, 0, "executed_seq"))
+		return "no checkpoint became stable for long";
+	return view_kept(sim);
+}
+
+static const struct scenario spares_help_scenario = {
+    .id = "Z20",
+    .story = "a backup orders and answers, but states and votes for nothing",
+    .mode = "zyzzyva",
+    .faulty = R(3),
+    .lost = R(3),
+    .operations = 500,
+    .rules =
+	{
+	    {.type = ZYZZYVA_STATEMENT, .from = R(3), .lasting = true, .act = SCENARIO_DROP},
+	    {.type = BFT_CHECKPOINT,
+		.from = R(3),
+		.lasting = true,
+		.optional = true,
+		.act = SCENARIO_DROP},
+	},
+    .expect = spares_helped,
+};
+
+TELL(spares)
+TELL(spares_help)
 TELL(equivocation)
 TELL(equivocation_signed)
 TELL(forged_proof)
@@ -574,6 +633,8 @@ TELL(old_certificate)
 TELL(longer_certificate)
 
 static const struct unit_story stories[] = {
+    STORY(spares),
+    STORY(spares_help),
     STORY(equivocation),
     STORY(equivocation_signed),
     STORY(forged_proof),

@@ -23,7 +23,7 @@ all_that_match(void)
 		CU_ASSERT_EQUAL(rig.out.sends_count, 0);
 		CU_ASSERT_EQUAL(figure("answers_fast"), 1);
 		CU_ASSERT_EQUAL(figure("answers_slow"), 0);
-		close_client();
+		client_close();
 	}
 }
 
@@ -41,7 +41,7 @@ one_voice_each(void)
 	wait_for_send();
 	expect_to_all(MESSAGE_REQUEST, PROOF_VECTOR);
 	CU_ASSERT_EQUAL(figure("asks"), 0);
-	close_client();
+	client_close();
 }
 
 enum difference { OTHER_RESULT, OTHER_VIEW, OTHER_HISTORY, OTHER_SEQ, DIFFERENCES_COUNT };
@@ -56,8 +56,8 @@ whatever_differs(void)
 		responds(0, "result");
 		responds(1, "result");
 		rig.view += d == OTHER_VIEW;
-		rig.history = d == OTHER_HISTORY ? 'H' : 'h';
-		rig.seq += d == OTHER_SEQ;
+		said.history = d == OTHER_HISTORY ? 'H' : 'h';
+		said.seq += d == OTHER_SEQ;
 		const char *text = d == OTHER_RESULT ? "Result" : "result";
 		responds(2, text);
 		expect_nothing();
@@ -68,7 +68,7 @@ whatever_differs(void)
 		expect_to_all(MESSAGE_REQUEST, PROOF_VECTOR);
 		CU_ASSERT_EQUAL(figure("asks"), 0);
 		CU_ASSERT_EQUAL(figure("answers_fast") + figure("answers_slow"), 0);
-		close_client();
+		client_close();
 	}
 }
 
@@ -87,7 +87,7 @@ settled_by_a_checkpoint(void)
 	expect_result("result");
 	CU_ASSERT_EQUAL(figure("answers_settled"), 1);
 	CU_ASSERT_EQUAL(figure("answers_fast"), 0);
-	close_client();
+	client_close();
 }
 
 /* ---- the slow path ---------------------------------------------------------------------- */
@@ -108,15 +108,15 @@ q_and_a_certificate(void)
 		/* The same replica again, and one of another history, do not make it full. */
 		commits(0);
 		expect_nothing();
-		rig.history = 'H';
+		said.history = 'H';
 		CU_ASSERT_EQUAL(commits(q), STEPPED);
 		expect_nothing();
-		rig.history = 'h';
+		said.history = 'h';
 		CU_ASSERT_EQUAL(commits((uint16_t)(q - 1)), STEPPED);
 		expect_result("result");
 		CU_ASSERT_EQUAL(figure("answers_slow"), 1);
 		CU_ASSERT_EQUAL(figure("answers_fast"), 0);
-		close_client();
+		client_close();
 	}
 }
 
@@ -132,8 +132,8 @@ below_q_nothing_is_asked(void)
 	/* The fifth comes then, and is enough. */
 	responds(4, "result");
 	wait_for_send();
-	expect_ask_of(false, true);
-	close_client();
+	expect_ask(false);
+	client_close();
 }
 
 /* Z09: the last one comes when the client has just given it up. */
@@ -152,7 +152,7 @@ the_last_comes_late(void)
 	CU_ASSERT_EQUAL(states(1), DROPPED);
 	CU_ASSERT_EQUAL(commits(1), DROPPED);
 	CU_ASSERT_EQUAL(figure("answers_fast"), 1);
-	close_client();
+	client_close();
 }
 
 /* f lie first, each something else; the truth has a quorum beside them. */
@@ -171,7 +171,7 @@ liars_first(void)
 	for (uint16_t from = 0; from < 21; from++)
 		commits(from);
 	expect_result("result");
-	close_client();
+	client_close();
 }
 
 /* Statements that are not what was asked for, or not by whom they say. */
@@ -200,9 +200,9 @@ statements_that_are_none(void)
 	rig.view = 1;
 	CU_ASSERT_EQUAL(states(0), DROPPED);
 	rig.view = 0;
-	rig.history = 'H';
+	said.history = 'H';
 	CU_ASSERT_EQUAL(states(0), DROPPED);
-	rig.history = 'h';
+	said.history = 'h';
 	/* One replica's counts once, and costs a signature once. */
 	CU_ASSERT_EQUAL(states(0), STEPPED);
 	CU_ASSERT_EQUAL(rig.claims.count, 3);
@@ -212,7 +212,7 @@ statements_that_are_none(void)
 	expect_nothing();
 	states(2);
 	expect_commit();
-	close_client();
+	client_close();
 }
 
 /* Requests of one batch have one certificate: who has it needs no STATEMENTs. */
@@ -239,14 +239,14 @@ slots_share_a_certificate(void)
 	for (uint16_t from = 1; from < 4; from++)
 		commits(from);
 	expect_result("other");
-	close_client();
+	client_close();
 }
 
 static void
 three_reply(void)
 {
 	submit();
-	rig.seq++;
+	said.seq++;
 	for (uint16_t from = 0; from < 3; from++)
 		responds(from, "result");
 }
@@ -275,11 +275,12 @@ fast_answers(uint32_t count)
 	}
 }
 
-/* For as long as makes it hasty, nothing was answered by the fast path. */
+/* For as long as makes it hasty, nothing was answered by the fast path, but by a certificate. */
 static void
 open_in_haste(void)
 {
 	open_client(4, 1);
+	one_slow_answer();
 	rig.now_ns += RETRY_NS;
 	three_reply();
 	wait_for_send();
@@ -290,6 +291,24 @@ open_in_haste(void)
 	for (uint16_t from = 0; from < 3; from++)
 		commits(from);
 	expect_result("result");
+}
+
+/* All are late, but each last reply comes before a certificate does: asking more costs more. */
+static void
+no_haste_where_all_are_late(void)
+{
+	open_client(4, 1);
+	for (uint32_t i = 0; i < 3; i++) {
+		rig.now_ns += RETRY_NS;
+		three_reply();
+		wait_for_send();
+		expect_ask(false);
+		states(0);
+		responds(3, "result");
+		expect_result("result");
+	}
+	CU_ASSERT_EQUAL(figure("answers_fast"), 3);
+	client_close();
 }
 
 /* One late reply is no reason for haste; where none has come in time for a while it is. */
@@ -303,7 +322,7 @@ haste_and_patience(void)
 	expect_nothing(); /* the fourth is waited for again */
 	responds(3, "result");
 	expect_result("result");
-	close_client();
+	client_close();
 
 	open_in_haste();
 	fast_answers((FAST_STREAK << 1) - 1);
@@ -317,7 +336,7 @@ haste_and_patience(void)
 	three_reply();
 	wait_for_send();
 	expect_ask_of(false, false);
-	close_client();
+	client_close();
 }
 
 /* In haste: LOCAL-COMMITs come unasked, before or after the replies, and the last asks for more. */
@@ -327,7 +346,7 @@ promised(void)
 	open_in_haste();
 	for (uint32_t i = 1; i + 1 < ZYZZYVA_PROMISE; i++) {
 		submit();
-		rig.seq++;
+		said.seq++;
 		if (i % 2 == 0)
 			commits(2);
 		for (uint16_t from = 0; from < 3; from++) {
@@ -342,7 +361,7 @@ promised(void)
 		}
 		expect_result("result");
 	}
-	CU_ASSERT_EQUAL(figure("asks"), 1);
+	CU_ASSERT_EQUAL(figure("asks"), 2);
 	three_reply();
 	expect_ask_of(false, true);
 	for (uint16_t from = 0; from < 3; from++)
@@ -350,8 +369,8 @@ promised(void)
 	expect_result("result");
 	three_reply();
 	expect_nothing();
-	CU_ASSERT_EQUAL(figure("commits"), 1);
-	close_client();
+	CU_ASSERT_EQUAL(figure("commits"), 2);
+	client_close();
 }
 
 /* They do not come: it asks, then asks for STATEMENTs, and makes the certificate itself. */
@@ -362,9 +381,9 @@ promise_broken(void)
 	three_reply();
 	commits(0);
 	commits(1);
-	rig.history = 'H';
+	said.history = 'H';
 	commits(2);
-	rig.history = 'h';
+	said.history = 'h';
 	rig.view++;
 	commits(3);
 	rig.view--;
@@ -379,7 +398,7 @@ promise_broken(void)
 	expect_commit();
 	commits(2);
 	expect_result("result");
-	close_client();
+	client_close();
 }
 
 /* --wait-all: nothing but all. */
@@ -399,7 +418,7 @@ wait_all(void)
 	CU_ASSERT_EQUAL(figure("asks"), 0);
 	responds(3, "result");
 	expect_result("result");
-	close_client();
+	client_close();
 }
 
 /* ---- what is lost, and what is late -------------------------------------------------------- */
@@ -444,7 +463,7 @@ asked_again(void)
 	expect_nothing();
 	commits(2);
 	expect_result("result");
-	close_client();
+	client_close();
 }
 
 /* Its view is over: what was said in it is void, and the new one's is asked about. */
@@ -459,8 +478,8 @@ another_view_meanwhile(void)
 	expect_ask(false);
 	states(0);
 	rig.view = 1;
-	rig.seq = 6;
-	rig.history = 'n';
+	said.seq = 6;
+	said.history = 'n';
 	for (uint16_t from = 1; from < 4; from++)
 		responds(from, "result");
 	/* It still waits for the former: only then it looks at what is there now. */
@@ -478,7 +497,7 @@ another_view_meanwhile(void)
 	for (uint16_t from = 1; from < 4; from++)
 		commits(from);
 	expect_result("result");
-	close_client();
+	client_close();
 }
 
 /* All have committed, and nobody has said what the result is. */
@@ -500,7 +519,7 @@ result_comes_last(void)
 	commits(3);
 	expect_result("result");
 	CU_ASSERT_EQUAL(figure("answers_slow"), 1);
-	close_client();
+	client_close();
 }
 
 /* Answers to what was asked before are answers to nothing. */
@@ -523,7 +542,7 @@ old_answers(void)
 	rig.slot = SLOT_FIRST + SLOTS;
 	CU_ASSERT_EQUAL(states(3), DROPPED);
 	CU_ASSERT_EQUAL(commits(3), DROPPED);
-	close_client();
+	client_close();
 }
 
 /* A client whose MACs hold at some replicas only signs its ASKs and certificates, too. */
@@ -546,7 +565,7 @@ who_must_sign(void)
 	for (uint16_t from = 0; from < 3; from++)
 		states(from);
 	expect_to_all(ZYZZYVA_COMMIT, PROOF_SIGNATURE);
-	close_client();
+	client_close();
 }
 
 static const struct unit_story stories[] = {
@@ -560,6 +579,7 @@ static const struct unit_story stories[] = {
     {"liars first", liars_first},
     {"statements that are none", statements_that_are_none},
     {"slots share a certificate", slots_share_a_certificate},
+    {"no haste where all are late", no_haste_where_all_are_late},
     {"haste and patience", haste_and_patience},
     {"promised", promised},
     {"promise broken", promise_broken},

@@ -57,6 +57,7 @@ struct gathered {
 struct path {
 	uint32_t quorum;
 	bool hasty;	  /* the fast path has failed lately: a certificate is asked for at once */
+	bool overtaken;	  /* a certificate has brought the last answer, not the fast path */
 	uint64_t fast_ns; /* when the last one came by the fast path, roughly */
 	uint32_t streak;  /* fast answers since a wait was in vain */
 	uint32_t doublings; /* of the streak that ends the haste */
@@ -234,7 +235,8 @@ slow_wait(struct client *c, uint32_t index, enum slow_state state)
 	uint64_t wait_ns = latencies * c->ops.latency_ns;
 	if (wait_ns < least_ns)
 		wait_ns = least_ns;
-	if (wait_ns > most_ns)
+	/* All may be starting at once, and nobody knows yet how long answers take. */
+	if (wait_ns > most_ns || c->ops.latency_ns == 0)
 		wait_ns = most_ns;
 	path_of(c)->slots[index].state = state;
 	if (c->now_ns + wait_ns < c->ops.wheel.entries[index].due_ns)
@@ -329,7 +331,10 @@ static void
 haste_begin(struct client *c)
 {
 	struct path *p = path_of(c);
-	/* Who is late once, as after a stall, is waited for again by the next operation. */
+	/* Who is late once, as after a stall, is waited for again by the next operation. Nor is
+	   there haste where all are late: certificates have to be the quicker way. */
+	if (!p->overtaken)
+		return;
 	if (c->now_ns - p->fast_ns < client_slots_patience(&c->ops) / HASTE_PART)
 		return;
 	if (!p->hasty && p->doublings < STREAK_DOUBLINGS_MAX)
@@ -496,6 +501,7 @@ on_done(struct client *c, uint32_t index, const struct message *m)
 	p->slow += slow;
 	p->settled += settled;
 	p->fast += !slow && !settled;
+	p->overtaken = slow || (settled && p->overtaken);
 	if (slow || settled)
 		return;
 	p->fast_ns = c->now_ns;

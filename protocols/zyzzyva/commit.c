@@ -15,8 +15,10 @@
  *
  * What a LOCAL-COMMIT says is what it always says: its sender holds a CC of its view
  * that covers (seq, h). A CC is one signature and q - 1 verifications at each replica,
- * whatever it covers, and the primary begins the next when the one before is there:
- * the busier the service, the more operations share one. Clients verify MACs alone.
+ * whatever it covers, and that is as much work as many operations are. So the primary
+ * begins the next when nearly all clients wait that lately did at a time, or else
+ * when making the last has been a part of the time only (CROWD_*, PAUSE_TIMES).
+ * Clients verify MACs alone.
  * See replica.h. One core.
  */
 #include "protocols/zyzzyva/phases.h"
@@ -24,6 +26,9 @@
 enum {
 	COMMIT_PART = 4,  /* of a tick: how long a certificate may take */
 	COMMIT_MARKS = 8, /* every so many seqs is one where all state the same */
+	PAUSE_TIMES = 3,  /* of what the last certificate took, until the next is begun */
+	CROWD_SHARE = 8,  /* all but this part of the clients that waited lately are enough */
+	CROWD_DECAY = 16, /* certificates after which a crowd is forgotten, roughly */
 };
 
 /* Has a client wanted commits lately? */
@@ -42,11 +47,22 @@ commit_patience_ns(const struct zyzzyva *r)
 
 /* ---- the certificate ------------------------------------------------------------- */
 
-bool
-commit_cover_due(const struct zyzzyva *r)
+uint64_t
+commit_cover_at(const struct zyzzyva *r)
 {
 	/* `covered` is above `certified` while a STATEMENT of ours is on its way round. */
-	return r->covered == r->certified && is_wanted(r);
+	if (r->covered != r->certified || !is_wanted(r))
+		return TIME_NEVER;
+	return r->commits_count >= r->crowd - r->crowd / CROWD_SHARE ? 0 : r->pause_end_ns;
+}
+
+void
+commit_cover_begun(struct zyzzyva *r)
+{
+	r->cover_ns = r->me.now_ns;
+	r->crowd -= (r->crowd + CROWD_DECAY - 1) / CROWD_DECAY;
+	if (r->crowd < r->commits_count)
+		r->crowd = r->commits_count;
 }
 
 void
@@ -74,8 +90,11 @@ commit_echo(struct zyzzyva *r, struct outbox *out)
 void
 commit_certified(struct zyzzyva *r, uint64_t seq)
 {
+	uint64_t most_ns = commit_patience_ns(r) / 2; /* the others' patience is twice that */
+	uint64_t pause_ns = PAUSE_TIMES * (r->me.now_ns - r->cover_ns);
 	r->certified = seq;
 	r->late_ns = r->me.now_ns + commit_patience_ns(r);
+	r->pause_end_ns = r->me.now_ns + (pause_ns < most_ns ? pause_ns : most_ns);
 }
 
 uint64_t

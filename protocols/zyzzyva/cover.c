@@ -31,7 +31,9 @@ cover_deadline(const struct zyzzyva *r)
 {
 	if (!replica_speaks(r) || !replica_leads(r) || r->top <= r->covered || r->top < r->entry)
 		return TIME_NEVER;
-	return commit_cover_due(r) ? 0 : r->uncovered_ns + cover_patience_ns(r);
+	uint64_t wanted_ns = commit_cover_at(r);
+	uint64_t usual_ns = r->uncovered_ns + cover_patience_ns(r);
+	return wanted_ns < usual_ns ? wanted_ns : usual_ns;
 }
 
 void
@@ -42,6 +44,7 @@ cover_send(struct zyzzyva *r, struct outbox *out)
 	r->figures.covers++;
 	statement_say(r, s, s->history32, r->me.everybody, out);
 	cover_advance(r, r->top);
+	commit_cover_begun(r);
 }
 
 /* What was lost is sent again only to who misses it. */

@@ -6,7 +6,10 @@
 #include "protocols/zyzzyva/phases.h"
 
 enum {
-	PARTIAL_MAX = 1, /* batches under way beside one that is not full */
+	PARTIAL_MAX = 1,       /* batches under way beside one that is not full */
+	PARTIAL_WAIT_PART = 4, /* of the view's timeout: no request waits longer for others */
+	LULL_PART = 16,	       /* of a tick: nobody has come for so long */
+	PROPOSALS_MAX = 8,     /* in one step, the last of which may be large */
 };
 
 /* ---- the primary's batches ------------------------------------------------- */
@@ -14,14 +17,31 @@ enum {
 static bool
 window_open(const struct zyzzyva *r)
 {
-	/* h of the one before comes with the own copy: one ORDER-REQ a burst is made. */
-	return replica_speaks(r) && replica_leads(r) && !r->moving && r->top == r->proposed &&
+	return replica_speaks(r) && replica_leads(r) && !r->moving &&
 	       r->proposed + 1 - r->stable <= r->window_log &&
 	       r->proposed + 1 - r->executed <= r->me.config.window;
 }
 
-uint64_t
-orders_deadline(const struct zyzzyva *r)
+/*
+ * When a batch that is not full goes, and none is under way. Where ORDER-REQs are
+ * signed, which costs as much as several requests do, it waits for the clients that
+ * have asked lately, while they go on coming. Who is alone does not wait.
+ */
+static uint64_t
+partial_due_ns(const struct zyzzyva *r)
+{
+	if (r->me.config.protocol_proof != PROOF_SIGNATURE ||
+	    r->requests.pool.unordered >= r->requests.crowd)
+		return 0;
+	uint64_t lull_ns = requests_newest_ns(&r->requests) + r->tick_ns / LULL_PART;
+	uint64_t end_ns =
+	    requests_oldest_ns(&r->requests) + r->me.config.view_timeout_ns / PARTIAL_WAIT_PART;
+	return lull_ns < end_ns ? lull_ns : end_ns;
+}
+
+/* When the next batch is to be proposed. */
+static uint64_t
+proposal_due_ns(const struct zyzzyva *r)
 {
 	if (!window_open(r))
 		return TIME_NEVER;
@@ -31,9 +51,16 @@ orders_deadline(const struct zyzzyva *r)
 		return 0;
 	/* A batch that is not full waits while others are under way: it fills meanwhile. */
 	if (r->me.config.batch_adaptive)
-		return r->proposed - r->executed < PARTIAL_MAX ? 0 : TIME_NEVER;
+		return r->proposed - r->executed < PARTIAL_MAX ? partial_due_ns(r) : TIME_NEVER;
 	uint64_t oldest_ns = requests_oldest_ns(&r->requests);
 	return oldest_ns == TIME_NEVER ? TIME_NEVER : oldest_ns + r->me.config.batch_timeout_ns;
+}
+
+uint64_t
+orders_deadline(const struct zyzzyva *r)
+{
+	/* h of the last one comes with its own copy; those of one step are chained. */
+	return r->top == r->proposed ? proposal_due_ns(r) : TIME_NEVER;
 }
 
 /*
@@ -42,8 +69,8 @@ orders_deadline(const struct zyzzyva *r)
  * other replicas [...] h_n = H(h_n-1, d)" (SOSP'07, 3.1). h_n is the digest that
  * sealing gives the message; the own copy brings it.
  */
-void
-orders_propose(struct zyzzyva *r, struct outbox *out)
+static const struct send *
+propose(struct zyzzyva *r, bool chained, struct outbox *out)
 {
 	uint32_t size;
 	uint32_t count = requests_measure(&r->requests, &size);
@@ -54,13 +81,31 @@ orders_propose(struct zyzzyva *r, struct outbox *out)
 	    .view = r->me.view,
 	    .seq = r->proposed + 1,
 	};
-	uint8_t *body = outbox_write(out, outbox_send(out, r->me.everybody), &r->me.stamp, &letter);
-	memcpy(body, history_at(r, r->proposed), 32);
+	struct send *send = outbox_send(out, r->me.everybody);
+	uint8_t *body = outbox_write(out, send, &r->me.stamp, &letter);
+	if (chained) {
+		send->flags = SEND_CHAINED;
+		memset(body, 0, 32);
+	} else {
+		memcpy(body, history_at(r, r->proposed), 32);
+	}
 	requests_write(&r->requests, body + 32, count);
 	r->proposed++;
-	r->proposed_ns = r->me.now_ns;
 	if (count == 0)
 		r->null_ns = r->me.now_ns + r->tick_ns / 16;
+	return send;
+}
+
+void
+orders_propose(struct zyzzyva *r, struct outbox *out)
+{
+	check(r->top == r->proposed);
+	const struct send *send = propose(r, false, out);
+	for (uint32_t i = 1; i < PROPOSALS_MAX && send->large == 0; i++) {
+		if (proposal_due_ns(r) > r->me.now_ns)
+			break;
+		send = propose(r, true, out);
+	}
 }
 
 void

@@ -117,8 +117,10 @@ void statement_answer(struct zyzzyva *r, struct outbox *out);
 bool commit_promise(struct zyzzyva *r, uint16_t client);
 /* Its operation at seq is to be committed. */
 void commit_want(struct zyzzyva *r, uint16_t client, uint64_t timestamp, uint64_t seq);
-/* As primary: a certificate is wanted, and none is in the making. */
-bool commit_cover_due(const struct zyzzyva *r);
+/* As primary: when a certificate is to be made for clients who want one; TIME_NEVER: not now. */
+uint64_t commit_cover_at(const struct zyzzyva *r);
+/* ... and this replica has stated what it is to cover. */
+void commit_cover_begun(struct zyzzyva *r);
 /* The primary of this view has stated its history up to seq. */
 void commit_hear(struct zyzzyva *r, uint64_t seq);
 /* A STATEMENT of the primary that this replica can join. */
@@ -146,6 +148,13 @@ enum verdict stability_screen_stable(
 void stability_on_stable(struct zyzzyva *r, const struct message *m, struct outbox *out);
 /* The executor has taken one. */
 void stability_taken(struct zyzzyva *r, uint64_t seq, const uint8_t *state32, struct outbox *out);
+/* A STATEMENT for a certificate that this replica does without, being spare. */
+bool stability_needs_not(const struct zyzzyva *r, const struct message_header *h);
+/* When a checkpoint at which this replica is spare is late; TIME_NEVER: none is. */
+uint64_t stability_deadline(const struct zyzzyva *r);
+void stability_help(struct zyzzyva *r, struct outbox *out);
+/* States the checkpoint that was taken: a burst later, for replies need not wait for that. */
+void stability_state(struct zyzzyva *r, struct outbox *out);
 /* Votes for what has been reached and is certified. */
 void stability_vote(struct zyzzyva *r, struct outbox *out);
 /* It is proven stable. */

@@ -165,9 +165,9 @@ static bool
 work_left(const struct zyzzyva *r)
 {
 	return r->change_due || r->new_view_due || r->status_due || r->walk_due ||
-	       r->answers != 0 || r->hates_due != 0 || r->requests.recheck != 0 ||
-	       speculate_ready(r) || commit_echo_ready(r) || commit_ready(r) ||
-	       statement_asks_ready(r);
+	       r->statement_due != 0 || r->answers != 0 || r->hates_due != 0 ||
+	       r->requests.recheck != 0 || speculate_ready(r) || commit_echo_ready(r) ||
+	       commit_ready(r) || statement_asks_ready(r);
 }
 
 static void
@@ -183,6 +183,8 @@ work(struct zyzzyva *r, struct outbox *out)
 		enter_walk(r, out);
 	} else if (speculate_ready(r)) {
 		speculate_deliver(r, out);
+	} else if (r->statement_due != 0) {
+		stability_state(r, out);
 	} else if (commit_echo_ready(r)) {
 		commit_echo(r, out);
 	} else if (commit_ready(r)) {
@@ -218,6 +220,10 @@ on_timeout(struct zyzzyva *r, struct outbox *out)
 		commit_again(r, out);
 		return;
 	}
+	if (stability_deadline(r) <= r->me.now_ns) {
+		stability_help(r, out);
+		return;
+	}
 	/* The rest cannot be in a hurry: holes, the view's timer, once a tick a look around. */
 	if (r->hole_ns <= r->me.now_ns)
 		hole_ask(r, out);
@@ -241,6 +247,7 @@ deadline(const void *self)
 		return 0;
 	uint64_t at_ns = smaller(r->tick_at_ns, orders_deadline(r));
 	at_ns = smaller(at_ns, smaller(cover_deadline(r), commit_deadline(r)));
+	at_ns = smaller(at_ns, stability_deadline(r));
 	return smaller(smaller(at_ns, r->hole_ns), leave_deadline(r));
 }
 
@@ -364,6 +371,8 @@ figures(const void *self, struct figures *list)
 	figures_add(list, "statements", &f->statements, true);
 	figures_add(list, "commits", &f->commits, true);
 	figures_add(list, "checkpoints", &f->checkpoints, true);
+	figures_add(list, "checkpoint_votes", &f->votes, true);
+	figures_add(list, "checkpoint_helps", &f->helps, true);
 	figures_add(list, "violations", &f->conflicts, true);
 	figures_add(list, "refused", &f->refused, true);
 	figures_add(list, "macs_failed", &r->requests.macs_failed, true);

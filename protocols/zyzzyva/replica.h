@@ -154,6 +154,8 @@ struct replica_figures {
 	uint64_t statements;  /* signed */
 	uint64_t commits;     /* certificates verified or made */
 	uint64_t checkpoints; /* stable */
+	uint64_t votes;	      /* for them, signed */
+	uint64_t helps;	      /* of this replica as a spare, where one was late */
 	uint64_t conflicts;   /* statements or orders that contradict earlier ones: faults */
 	uint64_t refused;     /* ORDER-REQs with bad requests or of another history */
 	uint64_t statuses;
@@ -180,12 +182,11 @@ struct zyzzyva {
 	uint8_t stable32[32]; /* h there */
 	uint64_t top;
 	uint64_t delivered;
-	uint64_t executed;  /* reported by the executor, speculatively */
-	uint64_t certified; /* a commit certificate covers so much of this history */
-	uint64_t heard;	    /* the highest seq that the primary of this view ordered */
-	uint64_t covered;   /* the primary has signed this history so far, or q have */
-	uint64_t proposed;  /* by this replica as primary of this view */
-	uint64_t proposed_ns;
+	uint64_t executed;    /* reported by the executor, speculatively */
+	uint64_t certified;   /* a commit certificate covers so much of this history */
+	uint64_t heard;	      /* the highest seq that the primary of this view ordered */
+	uint64_t covered;     /* the primary has signed this history so far, or q have */
+	uint64_t proposed;    /* by this replica as primary of this view */
 	uint64_t nulls_until; /* somebody recovers: the log is to get so far */
 	uint64_t null_ns;
 
@@ -216,7 +217,8 @@ struct zyzzyva {
 	bool change_due;
 	bool new_view_due;
 	bool status_due;
-	bool walk_due; /* the pending history may go on */
+	uint64_t statement_due; /* a checkpoint that this replica is to state; 0: none */
+	bool walk_due;		/* the pending history may go on */
 
 	/* View changes. */
 	uint64_t nonce;
@@ -241,6 +243,10 @@ struct zyzzyva {
 	struct checkpoint_vote own[ZYZZYVA_CHECKPOINTS_KEPT]; /* taken; signers 0: not voted yet */
 	struct checkpoint_vote votes[BFT_REPLICAS_MAX][ZYZZYVA_CHECKPOINTS_KEPT];
 
+	uint64_t spared;    /* the last checkpoint at which this replica was spare; 0: none */
+	uint64_t spared_ns; /* since when one of those might have become stable */
+	uint32_t helps;	    /* the next checkpoints have no spares */
+
 	/* Clients who wait for a STATEMENT, a ring. */
 	uint32_t asks_first;
 	uint32_t asks_count;
@@ -249,8 +255,11 @@ struct zyzzyva {
 	uint32_t commits_first;
 	uint32_t commits_count;
 	uint16_t *commits;
-	uint64_t echo;	   /* seq of the primary's STATEMENT that is to be joined; 0: none */
-	struct told *told; /* of all slots of the cluster */
+	uint32_t crowd;	       /* so many of them waited for a certificate at a time, lately */
+	uint64_t cover_ns;     /* when the own last STATEMENT for them was made, as primary */
+	uint64_t pause_end_ns; /* when they have waited for company for long enough */
+	uint64_t echo;	       /* seq of the primary's STATEMENT that is to be joined; 0: none */
+	struct told *told;     /* of all slots of the cluster */
 
 	struct replica_figures figures;
 	struct requests requests;

@@ -5,9 +5,64 @@
  * overridden: at each K-th seq all replicas exchange STATEMENTs, q of which are a
  * certificate; who has that votes. q votes mean that f + 1 correct replicas hold
  * it, one of whom is in every later view change's set. Votes are signed, so q of
- * them convince anybody. See replica.h. One core.
+ * them convince anybody.
+ *   Signatures are most of what a checkpoint costs, and those of q make it. So at each
+ * the others, in turn, are spare: they say nothing unless it is late. A spare replica
+ * needs no certificate, for the votes of q are as good. Where it was late, all speak
+ * for a while. See replica.h. One core.
  */
 #include "protocols/zyzzyva/phases.h"
+
+enum {
+	SPARE_PART = 4,	  /* of a tick: how long a checkpoint may take before spares speak */
+	SPARE_HELPS = 16, /* checkpoints without spares, after one that was late */
+};
+
+/* ---- spares -------------------------------------------------------------------- */
+
+static bool
+is_spare(const struct zyzzyva *r, uint64_t seq)
+{
+	uint32_t n = r->me.config.replicas_count;
+	return r->helps == 0 && (r->me.config.self + seq / r->interval) % n < n - r->me.quorum;
+}
+
+bool
+stability_needs_not(const struct zyzzyva *r, const struct message_header *h)
+{
+	/* What others want to be certified is another matter. */
+	return h->seq % r->interval == 0 && h->seq <= r->top && history_is(r, h->seq, h->digest) &&
+	       is_spare(r, h->seq) && r->commits_count == 0 && r->doubt != h->seq &&
+	       h->sender != replica_primary(r, r->me.view);
+}
+
+uint64_t
+stability_deadline(const struct zyzzyva *r)
+{
+	return r->spared > r->stable && replica_speaks(r) ? r->spared_ns + r->tick_ns / SPARE_PART
+							  : TIME_NEVER;
+}
+
+/* What was not listened to is asked for: a STATEMENT of each, or the certificate. */
+void
+stability_help(struct zyzzyva *r, struct outbox *out)
+{
+	uint64_t wanted = 0;
+	r->helps = SPARE_HELPS;
+	r->figures.helps++;
+	r->spared = 0;
+	for (uint64_t seq = r->stable + r->interval; seq <= r->executed; seq += r->interval) {
+		if (seq <= r->certified || seq < r->entry || seq > r->top)
+			continue;
+		struct slot *s = ledger_slot(r, seq);
+		statement_say(r, s, s->history32, r->me.everybody, out);
+		wanted = seq;
+	}
+	struct word word = {.type = ZYZZYVA_VOUCH, .view = r->me.view, .seq = wanted};
+	if (wanted != 0)
+		member_say(&r->me, member_others(&r->me), &word, out);
+	stability_vote(r, out);
+}
 
 static struct checkpoint_vote *
 place_of(const struct zyzzyva *r, const struct checkpoint_vote *list, uint64_t seq)
@@ -127,6 +182,7 @@ stability_vote(struct zyzzyva *r, struct outbox *out)
 		struct checkpoint_vote *own = &r->own[i];
 		if (own->head.seq <= r->stable || own->head.seq > r->executed ||
 		    own->head.seq > r->certified || own->head.signers != 0 || !replica_speaks(r) ||
+		    is_spare(r, own->head.seq) ||
 		    !history_is(r, own->head.seq, own->head.pair.history32))
 			continue;
 		/* One vote a view, whatever became of it; the same one needs no repetition. */
@@ -136,8 +192,10 @@ stability_vote(struct zyzzyva *r, struct outbox *out)
 		bool voted = before->head.signers != 0 && before->head.seq >= own->head.seq;
 		bool same =
 		    memcmp(&before->head.pair, &own->head.pair, sizeof(own->head.pair)) == 0;
-		if (!voted || (!same && before->view < r->me.view))
+		if (!voted || (!same && before->view < r->me.view)) {
 			vote_write(r, &own->head, r->me.view, r->me.everybody, out);
+			r->figures.votes++;
+		}
 	}
 }
 
@@ -148,12 +206,27 @@ stability_taken(struct zyzzyva *r, uint64_t seq, const uint8_t *state32, struct 
 	*own = (struct checkpoint_vote){.head = {.seq = seq}};
 	memcpy(own->head.pair.state32, state32, 32);
 	memcpy(own->head.pair.history32, history_at(r, seq), 32);
-	if (replica_speaks(r) && seq >= r->entry && seq > r->stable) {
-		struct slot *s = ledger_slot(r, seq);
-		statement_say(r, s, s->history32, r->me.everybody, out);
+	r->helps -= r->helps > 0;
+	if (is_spare(r, seq) && seq > r->stable) {
+		if (r->spared <= r->stable)
+			r->spared_ns = r->me.now_ns;
+		r->spared = seq;
+	} else {
+		r->statement_due = seq;
 	}
 	stability_vote(r, out);
 	stability_settle(r, out);
+}
+
+void
+stability_state(struct zyzzyva *r, struct outbox *out)
+{
+	uint64_t seq = r->statement_due;
+	r->statement_due = 0;
+	if (!replica_speaks(r) || seq < r->entry || seq <= r->stable || seq > r->executed)
+		return;
+	struct slot *s = ledger_slot(r, seq);
+	statement_say(r, s, s->history32, r->me.everybody, out);
 }
 
 void
@@ -192,6 +265,7 @@ stable_advance(struct zyzzyva *r, const struct stable_certificate *c, struct out
 	if (r->top < r->stable)
 		r->top = r->stable;
 	cover_advance(r, r->stable);
+	r->spared_ns = r->me.now_ns;
 	r->figures.checkpoints++;
 	r->stirred = true;
 	struct delivery *d = outbox_deliver(out);

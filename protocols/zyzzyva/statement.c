@@ -100,6 +100,8 @@ statement_screen(const struct zyzzyva *r, const struct message *m, struct claims
 	if (!m->own && r->active && h->view == r->me.view &&
 	    (h->seq < r->certified || (h->seq == r->certified && history_is(r, h->seq, h->digest))))
 		return VERDICT_DROP;
+	if (!m->own && r->active && h->view == r->me.view && stability_needs_not(r, h))
+		return VERDICT_DROP;
 	if (!m->own)
 		claims_add_message(claims, m, h->sender, r->me.config.self);
 	return VERDICT_STEP;

@@ -11,10 +11,10 @@
 #define FUZZ_MODE      "hotstuff"
 #define FUZZ_TYPES_END HOTSTUFF_TYPES_END
 #define FUZZ_TENTATIVE 0
-#include "fuzz_bft.h"
+#include "fuzz_forge.h"
 #include "tests/sim/hotstuff_parts.h"
 
-enum { QUORUM = 3, CERTIFICATES_MAX = 2048 };
+enum { CERTIFICATES_MAX = 2048 };
 
 struct certificate {
 	struct qc_head head;
@@ -22,13 +22,6 @@ struct certificate {
 };
 
 /* ---- Certificates ---------------------------------------------------------------- */
-
-static bool
-kept_parse(const struct kept *k, struct message *m)
-{
-	return k->size > 0 &&
-	       message_parse(&scope, (const uint8_t *)k->bytes, k->size, m) == PARSE_OK;
-}
 
 /* One that was sent; false: there is none in the message that was drawn. */
 static bool
@@ -49,62 +42,21 @@ certificate_kept(struct certificate *c)
 static void
 vote_begin(const struct qc_head *head)
 {
-	message_begin(ATTACKER, HOTSTUFF_VOTE, PROOF_SIGNATURE);
-	message->view = head->view;
-	message->seq = head->height;
-	memcpy(message->digest, head->digest32, DIGEST_SIZE);
-}
-
-/* The attacker's signature under a vote. */
-static void
-vote_sign(const struct qc_head *head, uint8_t *signature64)
-{
-	vote_begin(head);
-	check(message_seal(ATTACKER, 0, 0));
-	memcpy(signature64, body, SIGNATURE_SIZE);
-}
-
-/* Votes of others for what this one is for, and his own; false: too few. */
-static bool
-certificate_assemble(const struct message *vote, struct certificate *c)
-{
-	uint8_t found[REPLICAS][SIGNATURE_SIZE];
-	c->head = (struct qc_head){.view = vote->header->view, .height = vote->header->seq};
-	memcpy(c->head.digest32, vote->header->digest, DIGEST_SIZE);
-	for (uint32_t i = 0; i < PAST; i++) {
-		struct message m;
-		if (!kept_parse(&past[i], &m) || m.header->type != HOTSTUFF_VOTE ||
-		    m.header->sender >= CORRECT || m.header->view != vote->header->view ||
-		    memcmp(m.header->digest, vote->header->digest, DIGEST_SIZE) != 0)
-			continue;
-		memcpy(found[m.header->sender], m.proof, SIGNATURE_SIZE);
-		c->head.signers |= 1ull << m.header->sender;
-	}
-	if (__builtin_popcountll(c->head.signers) < QUORUM - 1)
-		return false;
-	if (__builtin_popcountll(c->head.signers) < QUORUM) {
-		vote_sign(&c->head, found[ATTACKER]);
-		c->head.signers |= 1ull << ATTACKER;
-	}
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < REPLICAS; i++) {
-		if (c->head.signers >> i & 1)
-			memcpy(c->signatures[count++], found[i], SIGNATURE_SIZE);
-	}
-	return true;
+	word_begin(HOTSTUFF_VOTE, head->view, head->height, head->digest32);
 }
 
 /* The newest that he can make of votes. */
 static bool
 certificate_make(struct certificate *c)
 {
-	for (uint32_t i = 1; i <= PAST; i++) {
-		struct message m;
-		if (kept_parse(&past[(past_next - i) % PAST], &m) &&
-		    m.header->type == HOTSTUFF_VOTE && certificate_assemble(&m, c))
-			return true;
-	}
-	return false;
+	struct message vote;
+	uint64_t signers = signatures_newest(HOTSTUFF_VOTE, &vote, c->signatures);
+	if (signers == 0)
+		return false;
+	c->head = (struct qc_head){
+	    .view = vote.header->view, .height = vote.header->seq, .signers = signers};
+	memcpy(c->head.digest32, vote.header->digest, DIGEST_SIZE);
+	return true;
 }
 
 /* A timeout certificate that was sent, to the end of `bytes`; returns its size, 0: none. */
@@ -123,26 +75,6 @@ timeouts_kept(uint8_t *bytes, uint64_t *view)
 	memcpy(bytes, m.body + parts.tc_at, size);
 	*view = tc.view;
 	return size;
-}
-
-/* Writes bytes at the end of the body; false: it is full. */
-static bool
-body_add(uint32_t *size, const void *bytes, uint32_t more)
-{
-	if (more > FUZZ_ENVELOPE_SIZE - sizeof(*message) - SIGNATURE_SIZE - *size)
-		return false;
-	if (more > 0)
-		memcpy(body + *size, bytes, more);
-	*size += more;
-	return true;
-}
-
-static void
-bytes_alter(uint32_t size)
-{
-	uint32_t at = (uint32_t)fuzz_take(&in, 2);
-	if (size > 0)
-		body[at % size] ^= (uint8_t)fuzz_take(&in, 1);
 }
 
 /* ---- What he sends ------------------------------------------------------------------ */
@@ -179,7 +111,8 @@ timeout_send(uint32_t how)
 	if (how & 8 && certificate_make(&c)) {
 		head.vote = c.head;
 		head.vote.signers = 1ull << ATTACKER;
-		vote_sign(&head.vote, head.vote_signature64);
+		vote_begin(&head.vote);
+		word_sign(head.vote_signature64);
 	}
 	if (!certificate_kept(&c))
 		return;

@@ -13,23 +13,16 @@
 #define FUZZ_TYPES_END	 ZYZZYVA_TYPES_END
 #define FUZZ_TENTATIVE	 0
 #define FUZZ_SPECULATIVE 1
-#include "fuzz_bft.h"
+#include "fuzz_forge.h"
 #include "protocols/zyzzyva/certificate.h"
 #include "protocols/zyzzyva/decide.h"
 
-enum { QUORUM = 3, ENTRIES_MAX = 2 * INTERVAL };
+enum { ENTRIES_MAX = 2 * INTERVAL };
 
 struct certificate {
 	struct commit_head head; /* signers 0: none */
 	uint8_t signatures64[REPLICAS][SIGNATURE_SIZE];
 };
-
-static bool
-kept_parse(const struct kept *k, struct message *m)
-{
-	return k->size > 0 &&
-	       message_parse(&scope, (const uint8_t *)k->bytes, k->size, m) == PARSE_OK;
-}
 
 static uint64_t
 view_now(uint32_t which)
@@ -37,83 +30,19 @@ view_now(uint32_t which)
 	return machine->view(nodes[which % CORRECT].replica.shard->machines[0]);
 }
 
-/* ---- Certificates ------------------------------------------------------------------- */
-
-/* The attacker's STATEMENT; its signature is in `body` then. */
-static void
-statement_write(const struct commit_head *head)
-{
-	message_begin(ATTACKER, ZYZZYVA_STATEMENT, PROOF_SIGNATURE);
-	message->view = head->view;
-	message->seq = head->seq;
-	memcpy(message->digest, head->history32, DIGEST_SIZE);
-	check(message_seal(ATTACKER, 0, 0));
-}
-
-/* Others' STATEMENTs like this one, and his own; false: too few. */
-static bool
-certificate_assemble(const struct message *like, struct certificate *c)
-{
-	uint8_t found[REPLICAS][SIGNATURE_SIZE];
-	uint32_t count = 0;
-	c->head = (struct commit_head){.view = like->header->view, .seq = like->header->seq};
-	memcpy(c->head.history32, like->header->digest, DIGEST_SIZE);
-	for (uint32_t i = 0; i < PAST; i++) {
-		struct message m;
-		if (!kept_parse(&past[i], &m) || m.header->type != ZYZZYVA_STATEMENT ||
-		    m.header->sender >= CORRECT || m.header->view != c->head.view ||
-		    m.header->seq != c->head.seq ||
-		    memcmp(m.header->digest, c->head.history32, DIGEST_SIZE) != 0)
-			continue;
-		memcpy(found[m.header->sender], m.proof, SIGNATURE_SIZE);
-		c->head.signers |= 1ull << m.header->sender;
-	}
-	if (__builtin_popcountll(c->head.signers) < QUORUM - 1)
-		return false;
-	if (__builtin_popcountll(c->head.signers) < QUORUM) {
-		statement_write(&c->head);
-		memcpy(found[ATTACKER], body, SIGNATURE_SIZE);
-		c->head.signers |= 1ull << ATTACKER;
-	}
-	for (uint32_t i = 0; i < REPLICAS; i++) {
-		if (c->head.signers >> i & 1)
-			memcpy(c->signatures64[count++], found[i], SIGNATURE_SIZE);
-	}
-	return true;
-}
-
-/* The newest that he can make; none where he cannot. */
+/* The newest certificate that he can make of STATEMENTs; none where he cannot. */
 static bool
 certificate_make(struct certificate *c)
 {
-	for (uint32_t i = 1; i <= PAST; i++) {
-		struct message m;
-		if (kept_parse(&past[(past_next - i) % PAST], &m) &&
-		    m.header->type == ZYZZYVA_STATEMENT && certificate_assemble(&m, c))
-			return true;
-	}
+	struct message like;
 	memset(c, 0, sizeof(*c));
-	return false;
-}
-
-/* Writes bytes at the end of the body; false: it is full. */
-static bool
-body_add(uint32_t *size, const void *bytes, uint32_t more)
-{
-	if (more > FUZZ_ENVELOPE_SIZE - sizeof(*message) - SIGNATURE_SIZE - *size)
+	uint64_t signers = signatures_newest(ZYZZYVA_STATEMENT, &like, c->signatures64);
+	if (signers == 0)
 		return false;
-	if (more > 0)
-		memcpy(body + *size, bytes, more);
-	*size += more;
+	c->head = (struct commit_head){
+	    .view = like.header->view, .seq = like.header->seq, .signers = signers};
+	memcpy(c->head.history32, like.header->digest, DIGEST_SIZE);
 	return true;
-}
-
-static void
-bytes_alter(uint32_t size)
-{
-	uint32_t at = (uint32_t)fuzz_take(&in, 2);
-	if (size > 0)
-		body[at % size] ^= (uint8_t)fuzz_take(&in, 1);
 }
 
 /* ---- What he sends -------------------------------------------------------------------- */

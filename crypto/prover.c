@@ -492,19 +492,78 @@ seals_signature(const struct send *send)
 	return send->header->proof == PROOF_SIGNATURE && !(send->flags & SEND_SEALED);
 }
 
+static struct prover_made *
+made_at(struct crypto *c, const uint8_t digest32[32])
+{
+	uint64_t word;
+	memcpy(&word, digest32, sizeof(word));
+	return &c->made[word & (PROVER_MADE_KEPT - 1)];
+}
+
+/* Asks for the signature, unless it was made before: then it is written at once. */
+static void
+seal_signature(struct crypto *c, const uint8_t digest32[32], uint8_t *sig64)
+{
+	const struct prover_made *made = made_at(c, digest32);
+	if (made->made && memcmp(made->digest32, digest32, sizeof(made->digest32)) == 0) {
+		memcpy(sig64, made->sig64, SIGNATURE_SIZE);
+		return;
+	}
+	c->jobs[c->jobs_count++] = (struct prover_job){.digest32 = digest32, .sign64 = sig64};
+}
+
+static void
+made_keep(struct crypto *c)
+{
+	for (uint32_t i = 0; i < c->jobs_count; i++) {
+		struct prover_made *made = made_at(c, c->jobs[i].digest32);
+		made->made = true;
+		memcpy(made->digest32, c->jobs[i].digest32, sizeof(made->digest32));
+		memcpy(made->sig64, c->jobs[i].sign64, sizeof(made->sig64));
+	}
+}
+
 /* A signed message that comes back to this node is known to be its own. */
 static void
 seal_own_keep(struct crypto *c, const struct send *sends, uint32_t count)
 {
-	uint32_t job = 0;
+	uint32_t signed_count = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		if (!seals_signature(&sends[i]))
 			continue;
-		const struct prover_job *j = &c->jobs[job++];
+		const uint8_t *digest32 = c->digests[signed_count++];
+		const uint8_t *sig64 = send_proof(c, sends[i].header);
 		if (c->self < c->replicas_count && (sends[i].to >> c->self & 1))
-			kept_set(kept_at(c, j->digest32, j->sign64), PROVER_HOLDS, c->self,
-			    j->digest32, j->sign64);
+			kept_set(
+			    kept_at(c, digest32, sig64), PROVER_HOLDS, c->self, digest32, sig64);
 	}
+}
+
+static void
+seal_signatures_chunk(struct crypto *c, struct send *sends, uint32_t count)
+{
+	uint32_t signed_count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		if (seals_signature(&sends[i])) {
+			c->digest_jobs[signed_count] =
+			    (struct digest_job){sends[i].header, HEADER, c->digests[signed_count]};
+			signed_count++;
+		}
+	}
+	if (signed_count == 0)
+		return;
+	c->backend.digest(c->backend.context, c->digest_jobs, signed_count);
+	c->jobs_count = 0;
+	signed_count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		if (seals_signature(&sends[i]))
+			seal_signature(
+			    c, c->digests[signed_count++], send_proof(c, sends[i].header));
+	}
+	jobs_run(c, job_sign);
+	c->counters.signatures += c->jobs_count;
+	made_keep(c);
+	seal_own_keep(c, sends, count);
 }
 
 static void
@@ -512,30 +571,7 @@ seal_signatures(struct crypto *c, struct send *sends, uint32_t count)
 {
 	for (uint32_t start = 0; start < count; start += PROVER_BURST) {
 		uint32_t chunk = count - start < PROVER_BURST ? count - start : PROVER_BURST;
-		uint32_t jobs = 0;
-		for (uint32_t i = 0; i < chunk; i++) {
-			const struct message_header *header = sends[start + i].header;
-			if (seals_signature(&sends[start + i])) {
-				c->digest_jobs[jobs] =
-				    (struct digest_job){header, HEADER, c->digests[jobs]};
-				jobs++;
-			}
-		}
-		if (jobs > 0)
-			c->backend.digest(c->backend.context, c->digest_jobs, jobs);
-		c->jobs_count = 0;
-		for (uint32_t i = 0; i < chunk; i++) {
-			if (!seals_signature(&sends[start + i]))
-				continue;
-			c->jobs[c->jobs_count] = (struct prover_job){
-			    .digest32 = c->digests[c->jobs_count],
-			    .sign64 = send_proof(c, sends[start + i].header),
-			};
-			c->jobs_count++;
-		}
-		jobs_run(c, job_sign);
-		c->counters.signatures += c->jobs_count;
-		seal_own_keep(c, sends + start, chunk);
+		seal_signatures_chunk(c, sends + start, chunk);
 	}
 }
 

@@ -17,6 +17,7 @@
 enum {
 	PROVER_BURST = 256,	       /* jobs gathered before they run */
 	PROVER_SIGNATURES_KEPT = 1024, /* verified signatures remembered; a power of two */
+	PROVER_MADE_KEPT = 1024,       /* own ones; a power of two */
 	PROVER_NODE_NONE = INT32_MAX,
 };
 
@@ -31,6 +32,13 @@ struct prover_kept {
 	uint32_t node;
 	uint32_t job; /* where it is asked */
 	enum prover_known known;
+	uint8_t digest32[32];
+	uint8_t sig64[SIGNATURE_SIZE];
+};
+
+/* A signature that was made: a reply that is asked for again is not signed again (RFC 6979). */
+struct prover_made {
+	bool made;
 	uint8_t digest32[32];
 	uint8_t sig64[SIGNATURE_SIZE];
 };
@@ -78,6 +86,7 @@ struct crypto {
 	struct merkle_claim merkle_claims[PROVER_BURST];
 	struct message_header *merkle_headers[MERKLE_LEAVES_MAX];
 	struct prover_kept kept[PROVER_SIGNATURES_KEPT];
+	struct prover_made made[PROVER_MADE_KEPT];
 };
 static_assert(CLAIMS_MAX <= UINT16_MAX + 1, "a claim's index fits 16 bits");
 

@@ -123,6 +123,19 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .programs = PROGRAM_CLUSTER,
 	    .group = GROUP_PROTOCOL,
 	},
+    [OPTION_LEADER_OFFSET] =
+	{
+	    .name = "leader-offset",
+	    .argument = "N",
+	    .initial = "1",
+	    .help = "1: each instance begins with the leader after that of the instance before, so "
+		    "that leading is shared; 0: all begin with the same",
+	    .parse = option_parse_u32,
+	    .max = 1,
+	    FIELD(leader_offset),
+	    .programs = NODES,
+	    .group = GROUP_PROTOCOL,
+	},
     [OPTION_PILLARS] =
 	{
 	    .name = "pillars",

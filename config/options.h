@@ -34,6 +34,7 @@ enum option_id {
 	OPTION_FAULTS,
 	OPTION_REPLICAS,
 	OPTION_INSTANCES,
+	OPTION_LEADER_OFFSET,
 	OPTION_PILLARS,
 	OPTION_BATCH,
 	OPTION_BATCH_TIMEOUT,
@@ -152,8 +153,10 @@ struct options {
 	uint32_t faults;		 /* 0 in a mode without replication */
 	uint32_t replicas;		 /* 0 until resolved: the mode's least for `faults` */
 	uint32_t instances;
-	uint32_t pillars; /* lcores that order, beside the one that executes; 0: one for both */
-	uint32_t batch;	  /* requests */
+	uint32_t
+	    leader_offset; /* of each instance to the one before; 0: all have the same leader */
+	uint32_t pillars;  /* lcores that order, beside the one that executes; 0: one for both */
+	uint32_t batch;	   /* requests */
 	uint64_t batch_timeout_ns;
 	bool adaptive;
 	uint32_t window;	      /* open batches per instance */

@@ -98,8 +98,8 @@ resolve_single(
     struct options *options, const struct options_program *program, struct config_error *error)
 {
 	static const enum option_id replicated[] = {OPTION_CHECKPOINT_INTERVAL, OPTION_VIEW_TIMEOUT,
-	    OPTION_WATCH_PRIMARY, OPTION_STABLE_LEADER, OPTION_TENTATIVE, OPTION_READ_ONLY,
-	    OPTION_KILL_LEADER_AT, OPTION_RESTART_AT};
+	    OPTION_WATCH_PRIMARY, OPTION_LEADER_OFFSET, OPTION_STABLE_LEADER, OPTION_TENTATIVE,
+	    OPTION_READ_ONLY, OPTION_KILL_LEADER_AT, OPTION_RESTART_AT};
 	for (size_t i = 0; i < sizeof(replicated) / sizeof(replicated[0]); i++) {
 		if (!options_given(options, replicated[i]))
 			continue;

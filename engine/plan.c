@@ -94,6 +94,7 @@ plan_protocol(struct plan *plan, const struct plan_input *input)
 	    .reads = o->reads,
 	    .watch_primary = o->watch_primary,
 	    .stable_leader = o->stable_leader,
+	    .leaders_together = o->leader_offset == 0,
 	    .wait_all = o->wait_all,
 	    .view_timeout_ns = o->view_timeout_ns,
 	    .batch_timeout_ns = o->batch_timeout_ns,

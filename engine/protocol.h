@@ -40,7 +40,9 @@ struct protocol_config {
 	bool reads;		      /* read-only operations are not ordered */
 	bool watch_primary; /* a primary that is much slower than others were is replaced */
 	bool stable_leader; /* where leaders rotate by themselves: they stay until they fail */
-	bool wait_all;	    /* where answers may be few: only those of all replicas count */
+	bool
+	    leaders_together; /* all instances begin with the same leader, not each with the next */
+	bool wait_all;	      /* where answers may be few: only those of all replicas count */
 	uint64_t view_timeout_ns; /* a request known and not executed for so long: a new view */
 	uint64_t batch_timeout_ns;
 	uint64_t retry_ns;	  /* a client asks again after so long */

@@ -39,6 +39,7 @@ configuration(json_t *object, const struct report *r, const struct cluster *c)
 	set_number(object, "n", o->replicas);
 	set_number(object, "f", o->faults);
 	set_number(object, "instances", o->instances);
+	set_number(object, "leader_offset", o->leader_offset);
 	set_number(object, "lcores", c->lcores_count);
 	set_number(object, "helpers", c->helpers_count);
 	set_number(object, "clients", o->clients);

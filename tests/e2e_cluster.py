@@ -247,13 +247,19 @@ def protocol_figures():
 def options_of_replication():
     for extra in (["--tentative"], ["--read-only", "-w", "ycsb-b", "--records", "500"],
                   ["--watch-primary"], ["--checkpoint-interval", "8"],
+                  ["--instances", "4", "--leader-offset", "0"],
                   ["--tentative", "--read-only", "-w", "ycsb-a", "--records", "500"]):
         result = run(["-m", "pbft", "-t", "16", "--view-timeout", "1000"] + extra)
         need(result["tentative"] == ("--tentative" in extra), "tentative")
         need(result["read_only"] == ("--read-only" in extra), "read_only")
         need(result["watch_primary"] == ("--watch-primary" in extra), "watch_primary")
         need(result["view_timeout_ms"] == 1000, "view_timeout_ms")
+        leaders = sum(node.get("protocol", {}).get("proposals", 0) > 0 for node in result["nodes"])
+        need(leaders == 1, f"{leaders} leaders")
     need(result["checkpoint_interval"] == 128, "checkpoint_interval")
+    result = run(["-m", "pbft", "-t", "16", "--view-timeout", "1000", "--instances", "4"])
+    leaders = sum(node.get("protocol", {}).get("proposals", 0) > 0 for node in result["nodes"])
+    need(leaders == 4, f"{leaders} leaders of four instances")
 
 
 # What a killed leader may cost: the view's timeout and a client's retry, and the machine's mood.

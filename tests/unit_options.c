@@ -94,6 +94,7 @@ defaults_are_as_the_help_says(void)
 	CU_ASSERT_EQUAL(o.faults, 1);
 	CU_ASSERT_EQUAL(o.replicas, 4);
 	CU_ASSERT_EQUAL(o.instances, 1);
+	CU_ASSERT_EQUAL(o.leader_offset, 1);
 	CU_ASSERT_EQUAL(o.batch, 100);
 	CU_ASSERT_EQUAL(o.batch_timeout_ns, 100000);
 	CU_ASSERT_FALSE(o.adaptive);
@@ -373,6 +374,9 @@ static const struct broken_line broken_lines[] = {
     {"-m pbft -f 2 -n 6", "--replicas 6 is too few", "give 7..64"},
     {"-m pbft -n 65", "bad value '65' for --replicas", "0..64"},
     {"-m pbft --instances 0", "bad value '0' for --instances", "1..64"},
+    {"-m pbft --leader-offset 2", "bad value '2' for --leader-offset", "0..1"},
+    {"-m unreplicated --leader-offset 0", "--leader-offset does nothing in mode unreplicated",
+	"leave it out"},
     {"-m pbft --instances 65", "bad value '65' for --instances", "1..64"},
     {"-m pbft --pillars 16", "bad value '16' for --pillars", "0..15"},
     {"-m pbft --instances 2 --pillars 3", "--pillars 3 are more than --instances 2", "fewer"},
@@ -545,7 +549,7 @@ numbers_keep_to_their_range(void)
 		if (row->max < UINT64_MAX)
 			CU_ASSERT_FALSE(row_takes(row, row->max + 1));
 	}
-	CU_ASSERT_EQUAL(rows_count, 21);
+	CU_ASSERT_EQUAL(rows_count, 22);
 }
 
 static char *

@@ -211,11 +211,13 @@ switches_come_through(void)
 		o.reads = i >> 1 & 1;
 		o.watch_primary = i >> 2 & 1;
 		o.stable_leader = i >> 3 & 1;
+		o.leader_offset = i & 1;
 		struct plan plan = plan_of(&o, 100, 50);
 		CU_ASSERT_EQUAL(plan.protocol.tentative, i & 1);
 		CU_ASSERT_EQUAL(plan.protocol.reads, i >> 1 & 1);
 		CU_ASSERT_EQUAL(plan.protocol.watch_primary, i >> 2 & 1);
 		CU_ASSERT_EQUAL(plan.protocol.stable_leader, i >> 3 & 1);
+		CU_ASSERT_EQUAL(plan.protocol.leaders_together, !(i & 1));
 		CU_ASSERT_FALSE(plan.protocol.restarted);
 	}
 }

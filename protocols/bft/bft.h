@@ -76,11 +76,15 @@ bft_replier(uint16_t slot, uint64_t timestamp, uint16_t replicas_count)
 	return (uint16_t)((slot + timestamp) % replicas_count);
 }
 
-/* "The primary of a view is replica p = v mod |R|" (OSDI'99, 4); each instance begins elsewhere. */
+/*
+ * "The primary of a view is replica p = v mod |R|" (OSDI'99, 4); each instance begins
+ * with the next one, unless all are to have the same.
+ */
 static inline uint16_t
 bft_primary(const struct protocol_config *config, uint16_t instance, uint64_t view)
 {
-	return (uint16_t)((view + instance) % config->replicas_count);
+	uint64_t offset = config->leaders_together ? 0 : instance;
+	return (uint16_t)((view + offset) % config->replicas_count);
 }
 
 #endif

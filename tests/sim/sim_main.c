@@ -78,7 +78,8 @@ static const char usage[] =
     "      --quiet          no line for each run, only the summary\n"
     "  -f N, -n N, -t N     faults, replicas, clients; and the engine's --batch,\n"
     "                       --window, --adaptive, --profile, --auth, --request-auth,\n"
-    "                       --reply-auth, --instances, --pillars, --retry, --mtu,\n"
+    "                       --reply-auth, --instances, --leader-offset, --pillars,\n"
+    "                       --retry, --mtu,\n"
     "                       --view-timeout, --checkpoint-interval, --watch-primary, "
     "--stable-leader,\n"
     "                       --tentative, --read-only: as oskr-cluster's\n"
@@ -135,6 +136,7 @@ static const struct option longs[] = {
     {"request-auth", required_argument, NULL, KEY_ENGINE},
     {"reply-auth", required_argument, NULL, KEY_ENGINE},
     {"instances", required_argument, NULL, KEY_ENGINE},
+    {"leader-offset", required_argument, NULL, KEY_ENGINE},
     {"pillars", required_argument, NULL, KEY_ENGINE},
     {"retry", required_argument, NULL, KEY_ENGINE},
     {"mtu", required_argument, NULL, KEY_ENGINE},

@@ -66,9 +66,17 @@ hole_on_message(struct zyzzyva *r, const struct message *m)
 {
 	const struct message_header *h = m->header;
 	struct peer *p = &r->peers[h->sender];
-	if (h->view != r->me.view || !r->active || p->answer_seq != 0 || h->seq > r->top)
+	if (h->view != r->me.view || !r->active || p->answer_seq != 0)
 		return;
-	p->answer_seq = h->seq;
+	/* A bounded rate: what went to it a moment ago is under way. */
+	bool again = p->hole_ns != 0 && r->me.now_ns - p->hole_ns < r->tick_ns / 4;
+	uint64_t first = again && h->seq < p->hole_end ? p->hole_end : h->seq;
+	if (first > r->top)
+		return;
+	if (!again)
+		p->hole_ns = r->me.now_ns;
+	p->hole_end = r->top + 1;
+	p->answer_seq = first;
 	p->answer_end = r->top + 1;
 	r->answers |= replica_bit(h->sender);
 }

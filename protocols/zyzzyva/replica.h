@@ -85,6 +85,8 @@ struct peer {
 	uint64_t answered_ns;
 	uint64_t answer_seq; /* next slot of the answer under way; 0: none */
 	uint64_t answer_end;
+	uint64_t hole_end; /* what FILL-HOLEs have brought it since hole_ns lies below */
+	uint64_t hole_ns;
 	uint64_t answer_changes; /* VIEW-CHANGEs still to be relayed, mask */
 	bool answer_view;	 /* the NEW-VIEW, too */
 	bool answer_certificate;
@@ -92,8 +94,10 @@ struct peer {
 	bool answer_stable;
 	bool estimated; /* recovering: it has answered */
 	struct status_body estimate;
-	uint32_t bodies; /* sent to it in this tick */
-	uint64_t hated;	 /* 1 + the last view whose primary it hated */
+	uint32_t bodies;     /* sent to it in this tick */
+	uint32_t vouched;    /* for it since vouched_ns */
+	uint64_t vouched_ns; /* less than a tick ago, or it begins anew */
+	uint64_t hated;	     /* 1 + the last view whose primary it hated */
 	uint64_t hated_ns;
 	struct signed_copy hate; /* the HATE of that view, as it signed it */
 };

@@ -7,6 +7,8 @@
  */
 #include "protocols/zyzzyva/phases.h"
 
+enum { VOUCHES_PER_TICK = 8 }; /* for one replica */
+
 /* ---- saying it ------------------------------------------------------------------ */
 
 static bool
@@ -65,8 +67,17 @@ void
 statement_on_vouch(struct zyzzyva *r, const struct message *m, struct outbox *out)
 {
 	const struct message_header *h = m->header;
+	struct peer *p = &r->peers[h->sender];
 	if (h->view != r->me.view || !replica_speaks(r) || h->seq > r->top || h->seq <= r->stable)
 		return;
+	/* A correct one asks once a tick, where it lacks something. */
+	if (r->me.now_ns - p->vouched_ns >= r->tick_ns) {
+		p->vouched_ns = r->me.now_ns;
+		p->vouched = 0;
+	}
+	if (p->vouched >= VOUCHES_PER_TICK)
+		return;
+	p->vouched++;
 	if (h->seq <= r->certified && r->held.head.seq >= h->seq) {
 		repair_send_certificate(r, replica_bit(h->sender), out);
 		return;

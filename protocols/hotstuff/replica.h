@@ -9,7 +9,8 @@
  * What is known of views follows from two certificates, the highest QC and the
  * highest TC: the view is the one after either. So views move by proof alone.
  *
- * Heights: `stable` <= executed <= delivered <= committed. A leader proposes
+ * Heights: `stable` <= executed <= delivered <= committed. With siblings, committed
+ * blocks at the end that are empty may wait undelivered (apply.c). A leader proposes
  * requests up to stable + 2K; beyond that only empty blocks, `reserve` of them, so
  * that a long time without three good views in a row does not end all progress.
  */
@@ -128,6 +129,7 @@ struct hotstuff {
 	uint64_t committed;
 	uint64_t delivered;
 	uint64_t executed;  /* reported by the executor */
+	uint64_t asked;	    /* the highest committed block with requests: its height */
 	bool root_known;    /* false: `committed` came with a state, without its block */
 	uint8_t root32[32]; /* the block at `committed` */
 	uint32_t *heights;  /* at height mod places_count: 1 + the place of the committed block */
@@ -196,6 +198,12 @@ own_bit(const struct hotstuff *r)
 	return replica_bit(r->me.config.self);
 }
 
+static inline bool
+has_siblings(const struct hotstuff *r)
+{
+	return r->me.config.instances_count > 1;
+}
+
 static inline struct reach
 reach_of(const struct hotstuff *r)
 {
@@ -214,6 +222,8 @@ height_max(const struct hotstuff *r)
 enum verdict propose_screen(
     const struct hotstuff *r, const struct message *m, struct claims *claims);
 void propose_on_message(struct hotstuff *r, const struct event *event, struct outbox *out);
+/* May the next block hold requests? */
+bool propose_may_fill(const struct hotstuff *r);
 /* When a block can be proposed: 0 now, TIME_NEVER not as things stand. */
 uint64_t propose_deadline(const struct hotstuff *r);
 void propose_block(struct hotstuff *r, struct outbox *out);
@@ -306,6 +316,8 @@ void pacemaker_watch(struct hotstuff *r);
 /* ---- apply.c --------------------------------------------------------------- */
 
 void apply_deliver(struct hotstuff *r, struct outbox *out);
+/* The height up to which committed blocks are delivered: see apply.c. */
+uint64_t apply_due(const struct hotstuff *r);
 bool apply_ready(const struct hotstuff *r);
 void apply_on_executed(struct hotstuff *r, const struct executed *e, struct outbox *out);
 void apply_on_state(struct hotstuff *r, const struct moved *moved, struct outbox *out);

@@ -44,9 +44,11 @@ sync_screen_status(const struct hotstuff *r, const struct message *m, struct cla
 static void
 status_send(struct hotstuff *r, struct outbox *out)
 {
+	/* Empty blocks that wait for siblings are not lacking. */
+	bool all = r->executed >= apply_due(r) && !r->checkpoints.moving;
 	struct hotstuff_status status = {
 	    .stable = r->checkpoints.stable,
-	    .committed = r->executed,
+	    .committed = all ? r->committed : r->executed,
 	    .high = r->high.head.view,
 	    .nonce = r->silent ? r->nonce : 0,
 	};

@@ -59,9 +59,24 @@ apply_prune(struct hotstuff *r)
 		tree_prune(&r->tree, stable - r->interval);
 }
 
+/*
+ * Whom clients ask next. Looked at when they are answered, not before: while a
+ * request is under way the chain seems to go on, and since clients believe the
+ * highest hint, a lone one would ask the leader after that who has to propose.
+ */
+static void
+hint_renew(struct hotstuff *r)
+{
+	uint64_t hint = propose_hint(r);
+	if (hint > r->me.view)
+		r->me.view = hint;
+}
+
 void
 apply_on_executed(struct hotstuff *r, const struct executed *e, struct outbox *out)
 {
+	if (e->results_count > 0)
+		hint_renew(r);
 	replies_send(&r->requests, e, false, out);
 	if (e->seq == 0 || !e->last)
 		return;

@@ -114,12 +114,12 @@ pacemaker_waits(const struct hotstuff *r)
 	if (r->filled > 0 || r->frontier > r->delivered)
 		return true;
 	/*
-	 * Where siblings are behind, no leader of this instance is to blame: what is
-	 * committed waits for them, and so does room for more. If views were given up for
-	 * that, the empty blocks that follow would keep this instance ahead of them for ever.
+	 * What is committed waits for siblings, and so may room for more: no leader of this
+	 * instance is to blame. If views were given up for that, the empty blocks that follow
+	 * would keep this instance ahead of them for ever.
 	 */
-	if (has_siblings(r))
-		return r->requests.pool.unordered > 0 && propose_may_fill(r);
+	if (has_siblings(r) && r->executed < apply_due(r))
+		return false;
 	return r->requests.pool.count > 0;
 }
 

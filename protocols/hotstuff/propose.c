@@ -130,9 +130,9 @@ may_propose(const struct hotstuff *r)
 	       height_next(r) <= r->checkpoints.stable + 2 * r->interval + r->reserve;
 }
 
-/* Not above 2K, nor when execution does not keep up. */
-bool
-propose_may_fill(const struct hotstuff *r)
+/* May the next block hold requests? Not above 2K, nor when execution does not keep up. */
+static bool
+may_fill(const struct hotstuff *r)
 {
 	return height_next(r) <= r->checkpoints.stable + 2 * r->interval &&
 	       r->committed - r->executed < r->me.config.window;
@@ -151,7 +151,7 @@ propose_deadline(const struct hotstuff *r)
 {
 	if (!may_propose(r))
 		return TIME_NEVER;
-	bool fill = propose_may_fill(r) && r->requests.pool.unordered > 0;
+	bool fill = may_fill(r) && r->requests.pool.unordered > 0;
 	if (!fill)
 		return tail_waits(r) ? 0 : TIME_NEVER;
 	if (r->me.config.batch_adaptive || requests_are_plenty(&r->requests))
@@ -168,7 +168,7 @@ propose_block(struct hotstuff *r, struct outbox *out)
 {
 	uint32_t batch_size = 0;
 	bool has_tc = r->high.head.view + 1 != r->view;
-	uint32_t count = propose_may_fill(r) ? requests_measure(&r->requests, &batch_size) : 0;
+	uint32_t count = may_fill(r) ? requests_measure(&r->requests, &batch_size) : 0;
 	struct block_head head = {
 	    .view = r->view,
 	    .height = height_next(r),

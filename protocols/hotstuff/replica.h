@@ -222,8 +222,6 @@ height_max(const struct hotstuff *r)
 enum verdict propose_screen(
     const struct hotstuff *r, const struct message *m, struct claims *claims);
 void propose_on_message(struct hotstuff *r, const struct event *event, struct outbox *out);
-/* May the next block hold requests? */
-bool propose_may_fill(const struct hotstuff *r);
 /* When a block can be proposed: 0 now, TIME_NEVER not as things stand. */
 uint64_t propose_deadline(const struct hotstuff *r);
 void propose_block(struct hotstuff *r, struct outbox *out);

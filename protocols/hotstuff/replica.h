@@ -145,6 +145,7 @@ struct hotstuff {
 	uint64_t timer_ns;  /* since when */
 	uint64_t repeat_ns; /* when the TIMEOUT was said last */
 	uint64_t tenure_ns; /* since when the leader has been it */
+	uint64_t pace_ns;   /* what views take that end well: a running mean; 0: none has yet */
 	uint32_t failures;  /* views that ended with a TC since the last commit, save for */
 	uint32_t explained; /* ... those for which a client may be to blame */
 	uint32_t backoff;
@@ -190,6 +191,13 @@ static inline bool
 leads(const struct hotstuff *r, uint64_t view)
 {
 	return leader_of(r, view) == r->me.config.self;
+}
+
+/* The last view that it led has failed: it may be silent. */
+static inline bool
+is_suspect(const struct hotstuff *r, uint64_t view)
+{
+	return (r->suspects >> leader_of(r, view) & 1) != 0;
 }
 
 static inline uint64_t

@@ -41,6 +41,19 @@ is_surplus(const struct hotstuff *r, const struct message *m, const struct claim
 	return quorum_count(voters & ~replica_bit(m->header->sender)) >= r->me.quorum;
 }
 
+/* The votes of a view go to the next leader; to all, if that one may be silent. */
+static uint64_t
+collectors(const struct hotstuff *r, uint64_t view)
+{
+	return is_suspect(r, view + 1) ? r->me.everybody : replica_bit(leader_of(r, view + 1));
+}
+
+static bool
+collects(const struct hotstuff *r, uint64_t view)
+{
+	return (collectors(r, view) & own_bit(r)) != 0;
+}
+
 enum verdict
 vote_screen(const struct hotstuff *r, const struct message *m, struct claims *claims)
 {
@@ -51,7 +64,7 @@ vote_screen(const struct hotstuff *r, const struct message *m, struct claims *cl
 	/* "late votes cost nothing": there is a QC of this view already, or a later one. */
 	if (h->view <= r->high.head.view)
 		return VERDICT_DROP;
-	if (!m->own && !leads(r, h->view + 1))
+	if (!m->own && !collects(r, h->view))
 		return VERDICT_DROP;
 	const struct vote *known = &r->votes[h->sender];
 	if (known->head.signers != 0 && RULE(HOTSTUFF_VOTES_TWICE) &&
@@ -183,7 +196,7 @@ vote_try(struct hotstuff *r, struct outbox *out)
 	r->voted = b->view;
 	memcpy(r->voted32, b->digest32, sizeof(r->voted32));
 	/* The own copy comes back with the signature, which TIMEOUTs and QCs want. */
-	vote_send(r, b, replica_bit(leader_of(r, b->view + 1)) | own_bit(r), out);
+	vote_send(r, b, collectors(r, b->view) | own_bit(r), out);
 }
 
 void
@@ -193,6 +206,6 @@ vote_again(struct hotstuff *r, struct outbox *out)
 	if (b == NULL || b->view != r->voted || b->view <= r->high.head.view ||
 	    r->given_up >= b->view || leads(r, b->view + 1))
 		return;
-	vote_send(r, b, replica_bit(leader_of(r, b->view + 1)), out);
+	vote_send(r, b, collectors(r, b->view) & ~own_bit(r), out);
 	r->figures.resent++;
 }

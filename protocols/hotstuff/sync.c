@@ -207,6 +207,9 @@ sync_on_certificate(struct hotstuff *r, const struct message *m, struct outbox *
 	if (a.head.nonce != 0 && a.head.nonce == r->nonce)
 		recover_on_answer(r, m->header->sender, out);
 	vote_try(r, out);
+	/* The chain stops here, and what came while it seemed to go on is another's to propose. */
+	if (r->filled == 0 && r->requests.pool.unordered > 0)
+		propose_relay(r, out);
 }
 
 /* ---- asking for blocks ------------------------------------------------------------------ */

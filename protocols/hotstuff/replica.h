@@ -106,6 +106,7 @@ struct hotstuff {
 	uint64_t view;		 /* curView */
 	uint64_t voted;		 /* the highest view voted in, or given up */
 	uint8_t voted32[32];	 /* what was voted for last */
+	uint64_t voted_ns;	 /* ... and when */
 	struct qc_kept high;	 /* genericQC: the highest that is known */
 	struct qc_head locked;	 /* lockedQC */
 	struct tc_kept tc;	 /* the highest; view 0: none */

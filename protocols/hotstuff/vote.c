@@ -16,18 +16,26 @@ votes_alike(const struct message_header *a, const struct message_header *b)
 	       digest_equal(a->digest, b->digest);
 }
 
+/* The own vote for this is under way: it comes back signed, with a later burst. */
+static bool
+own_comes(const struct hotstuff *r, const struct qc_head *head)
+{
+	return r->voted == head->view && digest_equal(r->voted32, head->digest32) &&
+	       r->me.now_ns - r->voted_ns < r->tick_ns;
+}
+
 /*
- * Are there enough votes for the same without this one, with those of the burst
- * that are being proven just now? Then its signature is not worth the time, unless
- * one of those turns out to be false.
+ * Are there enough votes for the same without this one, with the own one and those of
+ * the burst that are being proven just now? Then its signature is not worth the time,
+ * unless one of those turns out to be false.
  */
 static bool
 is_surplus(const struct hotstuff *r, const struct message *m, const struct claims *claims)
 {
 	struct qc_head head = {.view = m->header->view, .height = m->header->seq};
 	uint32_t first = claims->count > CLAIMS_LOOKED_AT ? claims->count - CLAIMS_LOOKED_AT : 0;
-	uint64_t voters = 0;
 	memcpy(head.digest32, m->header->digest, sizeof(head.digest32));
+	uint64_t voters = own_comes(r, &head) ? own_bit(r) : 0;
 	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
 		if (r->votes[i].head.signers != 0 && qc_equal(&r->votes[i].head, &head))
 			voters |= replica_bit(i);
@@ -195,6 +203,7 @@ vote_try(struct hotstuff *r, struct outbox *out)
 		return;
 	r->voted = b->view;
 	memcpy(r->voted32, b->digest32, sizeof(r->voted32));
+	r->voted_ns = r->me.now_ns;
 	/* The own copy comes back with the signature, which TIMEOUTs and QCs want. */
 	vote_send(r, b, collectors(r, b->view) | own_bit(r), out);
 }

@@ -21,7 +21,9 @@
  * is an own matter of each replica, for time-outs are: no safety hangs on it, and who
  * leads remains a matter of the view alone. Nor does liveness: if such a short time is
  * too short for a network that has become slower, views fail one after the other, all
- * become suspect, and then their time doubles as ever, from the whole time on.
+ * become suspect, and then their time doubles as ever, from the whole time on. And
+ * where views fail though the network is well, for a request that nobody can propose,
+ * they do not fail the faster: after 2f that led to nothing all have the whole time.
  * See replica.h. One core.
  */
 #include "protocols/hotstuff/replica.h"
@@ -58,7 +60,7 @@ patience(const struct hotstuff *r, uint64_t view)
 {
 	uint64_t whole_ns = r->me.config.view_timeout_ns;
 	if (r->suspects == 0 || r->backoff > 0 || r->pace_ns == 0 || r->me.config.stable_leader ||
-	    !hangs_on_suspect(r, view))
+	    r->barren > 2u * r->me.config.faults || !hangs_on_suspect(r, view))
 		return whole_ns << r->backoff;
 	uint64_t least_ns = whole_ns / SUSPECTS_PART_MIN;
 	uint64_t short_ns = PACES_PER_SUSPECT * r->pace_ns;
@@ -119,6 +121,7 @@ pacemaker_enter(struct hotstuff *r, bool failed, struct outbox *out)
 	r->timer_ns = r->me.now_ns - time_had(r, view);
 	r->view = view;
 	r->stuck_ticks = 0;
+	r->barren += failed;
 	if (failed && ++r->failures > 2u * config->faults) {
 		r->backoff += r->backoff < HOTSTUFF_BACKOFF_MAX;
 		r->calm = 0;
@@ -126,9 +129,21 @@ pacemaker_enter(struct hotstuff *r, bool failed, struct outbox *out)
 	chain_prepare(r);
 }
 
+/* The height up to which what is committed was wanted, by clients or by siblings. */
+static uint64_t
+height_wanted(const struct hotstuff *r)
+{
+	uint64_t followed = r->frontier < r->committed ? r->frontier : r->committed;
+	return r->asked > followed ? r->asked : followed;
+}
+
 void
 pacemaker_on_commit(struct hotstuff *r)
 {
+	uint64_t wanted = height_wanted(r);
+	if (wanted > r->wanted)
+		r->barren = 0;
+	r->wanted = wanted;
 	r->failures = 0;
 	r->explained = 0;
 	if (r->backoff > 0 && ++r->calm % HOTSTUFF_BACKOFF_COMMITS == 0)

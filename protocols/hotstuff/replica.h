@@ -149,6 +149,8 @@ struct hotstuff {
 	uint64_t pace_ns;   /* what views take that end well: a running mean; 0: none has yet */
 	uint32_t failures;  /* views that ended with a TC since the last commit, save for */
 	uint32_t explained; /* ... those for which a client may be to blame */
+	uint32_t barren; /* views that ended with a TC since a commit that somebody waited for: */
+	uint64_t wanted; /* ... up to this height */
 	uint32_t backoff;
 	uint32_t calm; /* commits since the last doubling */
 	uint64_t tick_at_ns;

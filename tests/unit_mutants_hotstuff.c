@@ -377,8 +377,9 @@ static const struct mutant mutants[] = {
     MUTANT(HOTSTUFF_VOTE_TIMED_OUT, "a vote in a view that was given up",
 	"late vote:", &late_proposal, NULL),
     MUTANT(HOTSTUFF_VOTE_AGAIN, "two votes in a view", "two votes:", &two_blocks, NULL),
-    MUTANT(HOTSTUFF_ABANDONED_LOST, "an abandoned block's requests lost", "liveness:", &abandoned,
-	&hidden_script),
+    /* They are never answered, and view after view is given up for them. */
+    {HOTSTUFF_ABANDONED_LOST, "an abandoned block's requests lost", 5, PRESET_NONE,
+	{"liveness:", "views:"}, &abandoned, &hidden_script},
     MUTANT(HOTSTUFF_ABANDONED_TWICE, "an abandoned block's requests executed twice",
 	"exactly once:", &forks, NULL),
     {HOTSTUFF_AMNESIA, "a replica without memory votes again", 60, PRESET_CRASH, {"two votes:"},

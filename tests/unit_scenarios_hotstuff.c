@@ -642,6 +642,28 @@ static const struct scenario tail_scenario = {
 /* A STATUS to each of the others in half of a timeout, for six seconds. */
 enum { HEARTBEATS_MAX = 6000 / 10 * 4 * 3 + 200 };
 
+static bool
+to_the_leader_after(struct sim *sim, const struct message_header *header, uint16_t to)
+{
+	return led_by(sim, header->view + 1) == to;
+}
+
+/* Whoever is asked next must not be one who does not know yet that the chain has stopped. */
+static const struct scenario tail_late_scenario = {
+    .id = "tail, late",
+    .story = "one client without a pause; the last certificate comes late to the leader after next",
+    .mode = "hotstuff",
+    .clients = 1,
+    .operations = 60,
+    .horizon_ns = 30 * MS,
+    .rules = {{.type = HOTSTUFF_CERTIFICATE,
+	.like = to_the_leader_after,
+	.lasting = true,
+	.act = SCENARIO_DELAY,
+	.amount = MS}},
+    .expect = answered_at_once,
+};
+
 static uint64_t noted_delivered;
 
 static bool
@@ -791,6 +813,7 @@ TELL(fetch_flood)
 TELL(desynchronised)
 TELL(timeouts_lost)
 TELL(tail)
+TELL(tail_late)
 TELL(quiet)
 TELL(laggard)
 TELL(restart)
@@ -820,6 +843,7 @@ static const struct unit_story stories[] = {
     STORY(desynchronised),
     STORY(timeouts_lost),
     STORY(tail),
+    STORY(tail_late),
     STORY(quiet),
     STORY(laggard),
     STORY(restart),

@@ -5,10 +5,30 @@
  */
 #include "protocols/hotstuff/replica.h"
 
+/*
+ * Siblings follow whatever is delivered here, with empty blocks where they have
+ * nothing else. And what stands on the block that is needed can be committed with
+ * it: where one leader is silent, the chain is committed three blocks at a time. If
+ * those were delivered at once, two idle instances would chase each other without
+ * end, each one's surplus being what the other has to reach. So while no request
+ * waits, empty blocks at the end do: until the siblings' frontier has come there, or
+ * there are more of them than a checkpoint's interval.
+ */
+uint64_t
+apply_due(const struct hotstuff *r)
+{
+	bool idle = has_siblings(r) && r->requests.pool.unordered == 0;
+	uint64_t slack = idle ? r->interval : 0;
+	uint64_t due = r->committed > slack ? r->committed - slack : 0;
+	due = r->asked > due ? r->asked : due;
+	due = r->frontier > due ? r->frontier : due;
+	return due < r->committed ? due : r->committed;
+}
+
 bool
 apply_ready(const struct hotstuff *r)
 {
-	return !r->checkpoints.moving && !r->broken && r->delivered < r->committed &&
+	return !r->checkpoints.moving && !r->broken && r->delivered < apply_due(r) &&
 	       r->delivered - r->executed < r->me.config.window &&
 	       chain_at(r, r->delivered + 1) != NULL;
 }
@@ -39,9 +59,24 @@ apply_prune(struct hotstuff *r)
 		tree_prune(&r->tree, stable - r->interval);
 }
 
+/*
+ * Whom clients ask next. Looked at when they are answered, not before: while a
+ * request is under way the chain seems to go on, and since clients believe the
+ * highest hint, a lone one would ask the leader after that who has to propose.
+ */
+static void
+hint_renew(struct hotstuff *r)
+{
+	uint64_t hint = propose_hint(r);
+	if (hint > r->me.view)
+		r->me.view = hint;
+}
+
 void
 apply_on_executed(struct hotstuff *r, const struct executed *e, struct outbox *out)
 {
+	if (e->results_count > 0)
+		hint_renew(r);
 	replies_send(&r->requests, e, false, out);
 	if (e->seq == 0 || !e->last)
 		return;

@@ -121,6 +121,8 @@ static void
 commit_block(struct hotstuff *r, struct block *b)
 {
 	b->committed = true;
+	if (b->batch_size > 0 && b->height > r->asked)
+		r->asked = b->height;
 	r->heights[b->height % r->tree.places_count] = (uint32_t)(b - r->tree.blocks) + 1;
 	if (b->arrived_ns != 0)
 		r->figures.propose_to_commit_ns +=

@@ -13,12 +13,29 @@
  * thought. Nor does one mean anything for which a client can be to blame, of whom
  * somebody has just complained. A doubling is given up again step by step, as
  * blocks are committed.
+ *
+ * A leader who is dead would cost a timeout each time that it is its turn, and one
+ * is hundreds of views long. So who is suspect, because its last view failed, is given
+ * no more than a few times what views take just now, until it makes a good one; and the
+ * votes that it should collect go to all, who have the QC so without it. This
+ * is an own matter of each replica, for time-outs are: no safety hangs on it, and who
+ * leads remains a matter of the view alone. Nor does liveness: if such a short time is
+ * too short for a network that has become slower, views fail one after the other, all
+ * become suspect, and then their time doubles as ever, from the whole time on. And
+ * where views fail though the network is well, for a request that nobody can propose,
+ * they do not fail the faster: after 2f that led to nothing all have the whole time.
  * See replica.h. One core.
  */
 #include "protocols/hotstuff/replica.h"
 
 /* A request waits for a block, and that for three more to stand on it. */
 enum { VIEWS_PER_REQUEST = 4 };
+
+enum {
+	PACES_PER_SUSPECT = 4,	 /* what a suspect's view may take: so many usual ones, ... */
+	SUSPECTS_PART_MIN = 256, /* ... and no less than this part of a timeout */
+	PACE_WEIGHT = 8,	 /* of one view in the mean: its reciprocal */
+};
 
 /* A TIMEOUT's body, read. */
 struct words {
@@ -29,10 +46,38 @@ struct words {
 
 /* ---- views ---------------------------------------------------------------------- */
 
-static uint64_t
-patience(const struct hotstuff *r)
+/* Is it one of the two on whom the view hangs? Its votes go to the next one's leader. */
+static bool
+hangs_on_suspect(const struct hotstuff *r, uint64_t view)
 {
-	return r->me.config.view_timeout_ns << r->backoff;
+	uint64_t both = replica_bit(leader_of(r, view)) | replica_bit(leader_of(r, view + 1));
+	return (r->suspects & both) != 0;
+}
+
+/* How long a view may take. */
+static uint64_t
+patience(const struct hotstuff *r, uint64_t view)
+{
+	uint64_t whole_ns = r->me.config.view_timeout_ns;
+	if (r->suspects == 0 || r->backoff > 0 || r->pace_ns == 0 || r->me.config.stable_leader ||
+	    r->barren > 2u * r->me.config.faults || !hangs_on_suspect(r, view))
+		return whole_ns << r->backoff;
+	uint64_t least_ns = whole_ns / SUSPECTS_PART_MIN;
+	uint64_t short_ns = PACES_PER_SUSPECT * r->pace_ns;
+	short_ns = short_ns > least_ns ? short_ns : least_ns;
+	return short_ns < whole_ns ? short_ns : whole_ns;
+}
+
+/* A view ends with its QC: how long has it taken, if there was work all the time? */
+static void
+pace_note(struct hotstuff *r)
+{
+	if (!r->working || r->high.head.view != r->view || r->given_up >= r->view)
+		return;
+	uint64_t taken_ns = r->me.now_ns - r->timer_ns;
+	if (r->pace_ns == 0)
+		r->pace_ns = taken_ns;
+	r->pace_ns += taken_ns / PACE_WEIGHT - r->pace_ns / PACE_WEIGHT;
 }
 
 /*
@@ -44,7 +89,7 @@ static uint64_t
 time_had(const struct hotstuff *r, uint64_t view)
 {
 	bool next = view == r->view + 1 && r->given_up == r->view && r->high.head.view == r->view;
-	uint64_t had = next ? patience(r) - patience(r) / 4 : 0;
+	uint64_t had = next ? patience(r, view) - patience(r, view) / 4 : 0;
 	return had < r->me.now_ns ? had : r->me.now_ns;
 }
 
@@ -72,9 +117,11 @@ pacemaker_enter(struct hotstuff *r, bool failed, struct outbox *out)
 		chain_remark(r);
 	if (view / tenure != r->view / tenure)
 		r->tenure_ns = r->me.now_ns;
+	pace_note(r);
 	r->timer_ns = r->me.now_ns - time_had(r, view);
 	r->view = view;
 	r->stuck_ticks = 0;
+	r->barren += failed;
 	if (failed && ++r->failures > 2u * config->faults) {
 		r->backoff += r->backoff < HOTSTUFF_BACKOFF_MAX;
 		r->calm = 0;
@@ -82,9 +129,21 @@ pacemaker_enter(struct hotstuff *r, bool failed, struct outbox *out)
 	chain_prepare(r);
 }
 
+/* The height up to which what is committed was wanted, by clients or by siblings. */
+static uint64_t
+height_wanted(const struct hotstuff *r)
+{
+	uint64_t followed = r->frontier < r->committed ? r->frontier : r->committed;
+	return r->asked > followed ? r->asked : followed;
+}
+
 void
 pacemaker_on_commit(struct hotstuff *r)
 {
+	uint64_t wanted = height_wanted(r);
+	if (wanted > r->wanted)
+		r->barren = 0;
+	r->wanted = wanted;
 	r->failures = 0;
 	r->explained = 0;
 	if (r->backoff > 0 && ++r->calm % HOTSTUFF_BACKOFF_COMMITS == 0)
@@ -111,7 +170,16 @@ pacemaker_waits(const struct hotstuff *r)
 {
 	if (r->silent || r->broken || r->checkpoints.moving)
 		return false;
-	return r->requests.pool.count > 0 || r->filled > 0 || r->frontier > r->delivered;
+	if (r->filled > 0 || r->frontier > r->delivered)
+		return true;
+	/*
+	 * What is committed waits for siblings, and so may room for more: no leader of this
+	 * instance is to blame. If views were given up for that, the empty blocks that follow
+	 * would keep this instance ahead of them for ever.
+	 */
+	if (has_siblings(r) && r->executed < apply_due(r))
+		return false;
+	return r->requests.pool.count > 0;
 }
 
 void
@@ -128,12 +196,12 @@ pacemaker_watch(struct hotstuff *r)
 uint64_t
 pacemaker_deadline(const struct hotstuff *r)
 {
-	uint64_t wait_ns = patience(r);
+	uint64_t wait_ns = patience(r, r->view);
 	if (!r->working)
 		return TIME_NEVER;
 	/* Said again while nobody follows: it may have been lost. */
 	if (r->given_up >= r->view)
-		return r->repeat_ns + wait_ns / 2;
+		return r->repeat_ns + (wait_ns > r->tick_ns ? wait_ns : r->tick_ns) / 2;
 	uint64_t at_ns = r->timer_ns + wait_ns;
 	/* Leaders that stay could serve all but one client: the oldest request has its time, too.
 	 */

@@ -22,12 +22,6 @@ view_next(const struct hotstuff *r)
 	return r->view + over;
 }
 
-static bool
-is_suspect(const struct hotstuff *r, uint64_t view)
-{
-	return (r->suspects >> leader_of(r, view) & 1) != 0;
-}
-
 /*
  * The view whose leader should have a request that comes now. While the chain
  * runs, the next block is under way before anything could reach its leader. And

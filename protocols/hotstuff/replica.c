@@ -288,9 +288,6 @@ step(void *self, const struct event *event, struct outbox *out)
 	}
 	apply_deliver(r, out);
 	pacemaker_watch(r);
-	uint64_t hint = propose_hint(r);
-	if (hint > r->me.view)
-		r->me.view = hint;
 	figures_set(r);
 }
 

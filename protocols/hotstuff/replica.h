@@ -9,7 +9,8 @@
  * What is known of views follows from two certificates, the highest QC and the
  * highest TC: the view is the one after either. So views move by proof alone.
  *
- * Heights: `stable` <= executed <= delivered <= committed. A leader proposes
+ * Heights: `stable` <= executed <= delivered <= committed. With siblings, committed
+ * blocks at the end that are empty may wait undelivered (apply.c). A leader proposes
  * requests up to stable + 2K; beyond that only empty blocks, `reserve` of them, so
  * that a long time without three good views in a row does not end all progress.
  */
@@ -105,6 +106,7 @@ struct hotstuff {
 	uint64_t view;		 /* curView */
 	uint64_t voted;		 /* the highest view voted in, or given up */
 	uint8_t voted32[32];	 /* what was voted for last */
+	uint64_t voted_ns;	 /* ... and when */
 	struct qc_kept high;	 /* genericQC: the highest that is known */
 	struct qc_head locked;	 /* lockedQC */
 	struct tc_kept tc;	 /* the highest; view 0: none */
@@ -128,6 +130,7 @@ struct hotstuff {
 	uint64_t committed;
 	uint64_t delivered;
 	uint64_t executed;  /* reported by the executor */
+	uint64_t asked;	    /* the highest committed block with requests: its height */
 	bool root_known;    /* false: `committed` came with a state, without its block */
 	uint8_t root32[32]; /* the block at `committed` */
 	uint32_t *heights;  /* at height mod places_count: 1 + the place of the committed block */
@@ -143,8 +146,11 @@ struct hotstuff {
 	uint64_t timer_ns;  /* since when */
 	uint64_t repeat_ns; /* when the TIMEOUT was said last */
 	uint64_t tenure_ns; /* since when the leader has been it */
+	uint64_t pace_ns;   /* what views take that end well: a running mean; 0: none has yet */
 	uint32_t failures;  /* views that ended with a TC since the last commit, save for */
 	uint32_t explained; /* ... those for which a client may be to blame */
+	uint32_t barren; /* views that ended with a TC since a commit that somebody waited for: */
+	uint64_t wanted; /* ... up to this height */
 	uint32_t backoff;
 	uint32_t calm; /* commits since the last doubling */
 	uint64_t tick_at_ns;
@@ -190,10 +196,23 @@ leads(const struct hotstuff *r, uint64_t view)
 	return leader_of(r, view) == r->me.config.self;
 }
 
+/* The last view that it led has failed: it may be silent. */
+static inline bool
+is_suspect(const struct hotstuff *r, uint64_t view)
+{
+	return (r->suspects >> leader_of(r, view) & 1) != 0;
+}
+
 static inline uint64_t
 own_bit(const struct hotstuff *r)
 {
 	return replica_bit(r->me.config.self);
+}
+
+static inline bool
+has_siblings(const struct hotstuff *r)
+{
+	return r->me.config.instances_count > 1;
 }
 
 static inline struct reach
@@ -306,6 +325,8 @@ void pacemaker_watch(struct hotstuff *r);
 /* ---- apply.c --------------------------------------------------------------- */
 
 void apply_deliver(struct hotstuff *r, struct outbox *out);
+/* The height up to which committed blocks are delivered: see apply.c. */
+uint64_t apply_due(const struct hotstuff *r);
 bool apply_ready(const struct hotstuff *r);
 void apply_on_executed(struct hotstuff *r, const struct executed *e, struct outbox *out);
 void apply_on_state(struct hotstuff *r, const struct moved *moved, struct outbox *out);

@@ -44,9 +44,11 @@ sync_screen_status(const struct hotstuff *r, const struct message *m, struct cla
 static void
 status_send(struct hotstuff *r, struct outbox *out)
 {
+	/* Empty blocks that wait for siblings are not lacking. */
+	bool all = r->executed >= apply_due(r) && !r->checkpoints.moving;
 	struct hotstuff_status status = {
 	    .stable = r->checkpoints.stable,
-	    .committed = r->executed,
+	    .committed = all ? r->committed : r->executed,
 	    .high = r->high.head.view,
 	    .nonce = r->silent ? r->nonce : 0,
 	};
@@ -205,6 +207,9 @@ sync_on_certificate(struct hotstuff *r, const struct message *m, struct outbox *
 	if (a.head.nonce != 0 && a.head.nonce == r->nonce)
 		recover_on_answer(r, m->header->sender, out);
 	vote_try(r, out);
+	/* The chain stops here, and what came while it seemed to go on is another's to propose. */
+	if (r->filled == 0 && r->requests.pool.unordered > 0)
+		propose_relay(r, out);
 }
 
 /* ---- asking for blocks ------------------------------------------------------------------ */

@@ -16,18 +16,26 @@ votes_alike(const struct message_header *a, const struct message_header *b)
 	       digest_equal(a->digest, b->digest);
 }
 
+/* The own vote for this is under way: it comes back signed, with a later burst. */
+static bool
+own_comes(const struct hotstuff *r, const struct qc_head *head)
+{
+	return r->voted == head->view && digest_equal(r->voted32, head->digest32) &&
+	       r->me.now_ns - r->voted_ns < r->tick_ns;
+}
+
 /*
- * Are there enough votes for the same without this one, with those of the burst
- * that are being proven just now? Then its signature is not worth the time, unless
- * one of those turns out to be false.
+ * Are there enough votes for the same without this one, with the own one and those of
+ * the burst that are being proven just now? Then its signature is not worth the time,
+ * unless one of those turns out to be false.
  */
 static bool
 is_surplus(const struct hotstuff *r, const struct message *m, const struct claims *claims)
 {
 	struct qc_head head = {.view = m->header->view, .height = m->header->seq};
 	uint32_t first = claims->count > CLAIMS_LOOKED_AT ? claims->count - CLAIMS_LOOKED_AT : 0;
-	uint64_t voters = 0;
 	memcpy(head.digest32, m->header->digest, sizeof(head.digest32));
+	uint64_t voters = own_comes(r, &head) ? own_bit(r) : 0;
 	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
 		if (r->votes[i].head.signers != 0 && qc_equal(&r->votes[i].head, &head))
 			voters |= replica_bit(i);
@@ -41,6 +49,19 @@ is_surplus(const struct hotstuff *r, const struct message *m, const struct claim
 	return quorum_count(voters & ~replica_bit(m->header->sender)) >= r->me.quorum;
 }
 
+/* The votes of a view go to the next leader; to all, if that one may be silent. */
+static uint64_t
+collectors(const struct hotstuff *r, uint64_t view)
+{
+	return is_suspect(r, view + 1) ? r->me.everybody : replica_bit(leader_of(r, view + 1));
+}
+
+static bool
+collects(const struct hotstuff *r, uint64_t view)
+{
+	return (collectors(r, view) & own_bit(r)) != 0;
+}
+
 enum verdict
 vote_screen(const struct hotstuff *r, const struct message *m, struct claims *claims)
 {
@@ -51,7 +72,7 @@ vote_screen(const struct hotstuff *r, const struct message *m, struct claims *cl
 	/* "late votes cost nothing": there is a QC of this view already, or a later one. */
 	if (h->view <= r->high.head.view)
 		return VERDICT_DROP;
-	if (!m->own && !leads(r, h->view + 1))
+	if (!m->own && !collects(r, h->view))
 		return VERDICT_DROP;
 	const struct vote *known = &r->votes[h->sender];
 	if (known->head.signers != 0 && RULE(HOTSTUFF_VOTES_TWICE) &&
@@ -182,8 +203,9 @@ vote_try(struct hotstuff *r, struct outbox *out)
 		return;
 	r->voted = b->view;
 	memcpy(r->voted32, b->digest32, sizeof(r->voted32));
+	r->voted_ns = r->me.now_ns;
 	/* The own copy comes back with the signature, which TIMEOUTs and QCs want. */
-	vote_send(r, b, replica_bit(leader_of(r, b->view + 1)) | own_bit(r), out);
+	vote_send(r, b, collectors(r, b->view) | own_bit(r), out);
 }
 
 void
@@ -193,6 +215,6 @@ vote_again(struct hotstuff *r, struct outbox *out)
 	if (b == NULL || b->view != r->voted || b->view <= r->high.head.view ||
 	    r->given_up >= b->view || leads(r, b->view + 1))
 		return;
-	vote_send(r, b, replica_bit(leader_of(r, b->view + 1)), out);
+	vote_send(r, b, collectors(r, b->view) & ~own_bit(r), out);
 	r->figures.resent++;
 }

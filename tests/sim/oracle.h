@@ -90,8 +90,9 @@ struct oracle {
 	struct votes votes;
 	uint64_t views_failed; /* that a replica of the core gave up, where views rotate; ... */
 	uint64_t views_failed_core;   /* ... though their leader is of the core, too; ... */
-	uint64_t views_failed_healed; /* ... and after the horizon */
-	uint64_t failed_next[LIMIT_INSTANCES]; /* the first view that may be counted next */
+	uint64_t views_failed_healed; /* ... and after the horizon, of the worst instance */
+	uint64_t failed_healed[LIMIT_INSTANCES]; /* of each */
+	uint64_t failed_next[LIMIT_INSTANCES];	 /* the first view that may be counted next */
 	uint64_t asked;
 	uint64_t answered;
 	struct asked *foreign; /* executed operations of clients that lie */

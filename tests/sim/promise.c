@@ -84,7 +84,10 @@ timeout_judge(struct oracle *o, uint16_t node, const struct message_header *h)
 	bool healthy = (leaders & ~sim->core) == 0;
 	o->views_failed++;
 	o->views_failed_core += healthy;
-	o->views_failed_healed += healthy && sim->now_ns >= sim->around.horizon_ns;
+	uint64_t *healed = &o->failed_healed[h->instance];
+	*healed += healthy && sim->now_ns >= sim->around.horizon_ns;
+	if (*healed > o->views_failed_healed)
+		o->views_failed_healed = *healed;
 }
 
 /* Has this replica done what the certificate says of it? */

@@ -373,7 +373,8 @@ sim_view_moved(const struct sim *sim)
  * View changes of correct replicas since the faults ended: a storm of them is a failure. Where
  * views rotate, those count that were given up though nothing is wrong with their leader; and
  * as an operation takes several of them, on a network with round trips above the drawn timeout
- * each may cost one.
+ * each may cost one. Each instance has timers, and finds out what the network takes, by itself:
+ * the worst one is judged.
  */
 static void
 view_growth_check(struct sim *sim)

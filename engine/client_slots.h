@@ -229,6 +229,14 @@ client_slots_again(struct client_slots *c, uint32_t index, uint64_t now_ns)
 	wheel_arm(&c->wheel, index, now_ns + (interval_ns < most_ns ? interval_ns : most_ns));
 }
 
+/* It has waited for something that did not come: how long its answer takes tells nothing. */
+static inline void
+client_slots_untime(struct client_slots *c, uint32_t index)
+{
+	if (c->timed == index)
+		c->timed_ns = 0;
+}
+
 /* The operation that is timed is answered. */
 static inline void
 client_slots_time(struct client_slots *c, const struct client_operation *o, uint64_t now_ns)

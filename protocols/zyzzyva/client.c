@@ -58,6 +58,7 @@ struct path {
 	uint32_t quorum;
 	bool hasty;	  /* the fast path has failed lately: a certificate is asked for at once */
 	bool overtaken;	  /* a certificate has brought the last answer, not the fast path */
+	uint32_t vain;	  /* waits for the fast path since it brought an answer */
 	uint64_t fast_ns; /* when the last one came by the fast path, roughly */
 	uint32_t streak;  /* fast answers since a wait was in vain */
 	uint32_t doublings; /* of the streak that ends the haste */
@@ -332,8 +333,9 @@ haste_begin(struct client *c)
 {
 	struct path *p = path_of(c);
 	/* Who is late once, as after a stall, is waited for again by the next operation. Nor is
-	   there haste where all are late: certificates have to be the quicker way. */
-	if (!p->overtaken)
+	   there haste where all are late once: certificates have to be the quicker way, or a
+	   slot has waited in vain twice running. */
+	if (!p->overtaken && p->vain <= c->ops.config.slots_count)
 		return;
 	if (c->now_ns - p->fast_ns < client_slots_patience(&c->ops) / HASTE_PART)
 		return;
@@ -365,6 +367,8 @@ on_timer(struct client *c, uint32_t index, uint64_t now_ns, struct outbox *out)
 	c->now_ns = now_ns;
 	if (s->state == SLOW_WAITING || s->state == SLOW_PROMISED) {
 		p->promises_broken += s->state == SLOW_PROMISED;
+		client_slots_untime(&c->ops, index);
+		p->vain += p->vain <= c->ops.config.slots_count;
 		haste_begin(c);
 		slow_ask(c, index, out);
 		return true;
@@ -505,6 +509,7 @@ on_done(struct client *c, uint32_t index, const struct message *m)
 	if (slow || settled)
 		return;
 	p->fast_ns = c->now_ns;
+	p->vain = 0;
 	haste_judge(p);
 }
 

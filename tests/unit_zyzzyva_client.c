@@ -311,6 +311,38 @@ no_haste_where_all_are_late(void)
 	client_close();
 }
 
+/*
+ * One is silent from the start, and the others settle by themselves what is asked about:
+ * the waits do not grow, and once a slot must have waited twice running there are none.
+ */
+static void
+haste_where_none_is_fast(void)
+{
+	uint8_t body[sizeof(struct reply_head) + 6] = {0};
+	uint64_t longest_ns = 0;
+	memcpy(body + sizeof(struct reply_head), "result", 6);
+	open_client(4, 1);
+	for (uint32_t i = 0; i <= SLOTS; i++) {
+		rig.now_ns += RETRY_NS;
+		three_reply();
+		expect_nothing();
+		uint64_t wait_ns = wait_for_send();
+		longest_ns = i == 0 ? wait_ns : longest_ns;
+		CU_ASSERT(wait_ns <= longest_ns);
+		expect_ask_of(false, i == SLOTS);
+		for (uint16_t from = 0; from < 2; from++)
+			say(from, MESSAGE_REPLY, 0, body, sizeof(body));
+		expect_result("result");
+	}
+	/* What was asked for in haste comes unasked from now on. */
+	three_reply();
+	for (uint16_t from = 0; from < 3; from++)
+		commits(from);
+	expect_result("result");
+	CU_ASSERT_EQUAL(figure("asks"), SLOTS + 1);
+	client_close();
+}
+
 /* One late reply is no reason for haste; where none has come in time for a while it is. */
 static void
 haste_and_patience(void)
@@ -580,6 +612,7 @@ static const struct unit_story stories[] = {
     {"statements that are none", statements_that_are_none},
     {"slots share a certificate", slots_share_a_certificate},
     {"no haste where all are late", no_haste_where_all_are_late},
+    {"haste where none is fast", haste_where_none_is_fast},
     {"haste and patience", haste_and_patience},
     {"promised", promised},
     {"promise broken", promise_broken},

@@ -14,6 +14,7 @@
 #include "crypto/keys.h"
 #include "engine/client_slots.h"
 #include "lcore/buffer.h"
+#include "lcore/pages.h"
 
 enum {
 	ERROR_SIZE = 256,
@@ -506,6 +507,7 @@ cluster_open(struct cluster *c, const struct cluster_config *config, char *error
 void
 cluster_run(struct cluster *c)
 {
+	pages_enlarge();
 	for (uint32_t i = 1; i < c->lcores_count; i++)
 		rte_eal_remote_launch(loop_run, &c->loops[i], c->lcores->list[i].lcore);
 	loop_run(&c->loops[0]);

@@ -84,6 +84,7 @@ struct sim_knowledge {
 	bool tentative; /* these modes it has */
 	bool reads;
 	bool watch_primary;
+	bool instances; /* several can be merged */
 	/* Names each certificate in a message; NULL: it has none that can be judged. */
 	void (*certificates)(const struct message *m,
 	    void (*take)(void *context, const struct sim_certificate *c), void *context);

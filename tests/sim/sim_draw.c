@@ -13,9 +13,10 @@ enum {
 	STREAM_SWARM = 4,
 	STREAM_SETTINGS = 5,
 	STREAM_PILLARS = 0x9111a, /* of sim_draw() */
-	MANY_REPLICAS = 7,	  /* above, runs have fewer operations and more messages */
-	LANE_HOPS = 4,		  /* to the executor and back, and for news of the frontier */
-	ROUND_HOPS = 5, /* from a request to its reply, with three rounds among replicas */
+	STREAM_INSTANCES = 0x1257a,
+	MANY_REPLICAS = 7, /* above, runs have fewer operations and more messages */
+	LANE_HOPS = 4,	   /* to the executor and back, and for news of the frontier */
+	ROUND_HOPS = 5,	   /* from a request to its reply, with three rounds among replicas */
 };
 
 static uint64_t
@@ -105,6 +106,18 @@ proofs_draw(struct sim *sim, struct random *r)
 		o->request_auth = request;
 	if (!options_given(o, OPTION_REPLY_AUTH))
 		o->reply_auth = reply;
+}
+
+/* Half of the seeds have one. */
+static void
+instances_draw(struct sim *sim)
+{
+	static const uint32_t counts[] = {1, 1, 1, 1, 2, 2, 4, 7};
+	struct options *o = &sim->options;
+	uint64_t word = sim_draw(sim, STREAM_INSTANCES, 0);
+	if (sim->config->drawn && sim->config->protocol.known->instances &&
+	    !options_given(o, OPTION_INSTANCES) && !o->tentative)
+		o->instances = counts[word % (sizeof(counts) / sizeof(counts[0]))];
 }
 
 /* How many lcores a replica orders on, and how long what one tells another takes. */
@@ -232,6 +245,7 @@ sim_sizes_draw(struct sim *sim)
 	sim->options = config->options;
 	sim->options.seed = config->seed;
 	surroundings_draw(sim, &r);
+	instances_draw(sim);
 	pillars_draw(sim);
 	if (config->drawn) {
 		options_draw(sim, &r);

@@ -24,8 +24,8 @@ enum { MODES_MAX = 32, OPERATIONS_DEFAULT = 300, STEPS_DEFAULT = 3000000 };
 		.leader_type = HOTSTUFF_PROPOSAL, .vote_type = HOTSTUFF_VOTE,                      \
 		.timeout_type = HOTSTUFF_TIMEOUT, .checkpoint_type = BFT_CHECKPOINT,               \
 		.view_votes = TYPE(HOTSTUFF_PROPOSAL) | TYPE(HOTSTUFF_VOTE), .rotates = true,      \
-		.leader = hotstuff_leader, .reads = true, .certificates = hotstuff_certificates,   \
-		.lies = &hotstuff_lies,                                                            \
+		.leader = hotstuff_leader, .reads = true, .instances = true,                       \
+		.certificates = hotstuff_certificates, .lies = &hotstuff_lies,                     \
 	}
 
 static const struct sim_knowledge nothing;
@@ -43,6 +43,7 @@ static const struct sim_knowledge knowledge[] = {
 	.tentative = true,
 	.reads = true,
 	.watch_primary = true,
+	.instances = true,
     },
     HOTSTUFF("hotstuff"),
     HOTSTUFF("hotstuff2"),
@@ -172,6 +173,7 @@ sim_config_make(struct sim_config *config, const char *mode, uint32_t faults)
 	bool ok = sim_options(config, sizeof(argv) / sizeof(argv[0]) - 1, argv, &error);
 	if (!ok)
 		fprintf(stderr, "%s\n", error.text);
-	config->options.given = 1ull << OPTION_FAULTS | 1ull << OPTION_REPLICAS;
+	config->options.given =
+	    1ull << OPTION_FAULTS | 1ull << OPTION_REPLICAS | 1ull << OPTION_INSTANCES;
 	return ok;
 }

@@ -35,6 +35,13 @@ busy_shares(struct report *r, const struct cluster *c)
 		r->busy[kind] = all[kind] > 0 ? (double)busy[kind] / (double)all[kind] : 0;
 }
 
+/* Votes past the quorum, answers past the last that a client needs, late duplicates. */
+static bool
+is_surplus(const struct count_row *row)
+{
+	return strcmp(row->name, shard_drop_name(SHARD_DROP_SCREEN)) == 0;
+}
+
 void
 report_make(struct report *r, const struct cluster *c, const char *eal_line)
 {
@@ -50,7 +57,8 @@ report_make(struct report *r, const struct cluster *c, const char *eal_line)
 		struct count_rows rows;
 		counts_drops(c, node, &rows);
 		for (uint32_t j = 0; j < rows.count; j++)
-			r->drops += rows.list[j].value;
+			*(is_surplus(&rows.list[j]) ? &r->surplus : &r->drops) +=
+			    rows.list[j].value;
 		/* A process of clients knows of views what its clients were told. */
 		uint64_t view = s->config.machine->view(node_machine(node, 0));
 		if (node->is_replica || c->process != NULL)
@@ -262,8 +270,9 @@ report_print(const struct report *r, const struct cluster *c, FILE *file)
 		    "  helpers     %u lcore%s, %.0f %% busy; %lu signatures made or verified\n",
 		    c->helpers_count, c->helpers_count == 1 ? "" : "s",
 		    100 * r->busy[CONTROL_HELPERS], helpers_jobs(c->helpers));
-	fprintf(file, "  errors      %lu; retransmissions %lu; dropped on the way %lu\n", r->errors,
-	    r->retransmissions, r->drops);
+	fprintf(file,
+	    "  errors      %lu; retransmissions %lu; dropped on the way %lu, not needed %lu\n",
+	    r->errors, r->retransmissions, r->drops, r->surplus);
 	if (r->errors > 0) {
 		fprintf(file,
 		    "  of these    %lu wrong answers, %lu lost, %lu refused, rest unanswered\n",

@@ -28,7 +28,9 @@ struct report {
 	struct client_counters totals;
 	struct histogram latency;
 	struct machine_facts machine;
-	uint64_t drops; /* frames and messages that went nowhere, for whatever reason */
+	uint64_t
+	    drops; /* frames and messages that went nowhere, for whatever reason but that ... */
+	uint64_t surplus; /* ... the protocol had no use for them */
 };
 
 /* Sums the run up; after cluster_run(). */

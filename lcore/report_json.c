@@ -89,6 +89,7 @@ figures(json_t *object, const struct report *r, const struct cluster *c)
 	set_number(object, "retransmissions", r->retransmissions);
 	set_number(object, "view_changes", r->view_changes);
 	set_number(object, "dropped", r->drops);
+	set_number(object, "surplus", r->surplus);
 	set_real(object, "cpu_us_per_op", r->cpu_us_per_op);
 	set_real(object, "client_busy", r->busy[CONTROL_CLIENTS]);
 	set_real(object, "replica_busy", r->busy[CONTROL_REPLICAS]);

@@ -16,7 +16,7 @@ struct placement_costs {
 };
 
 struct placement {
-	uint32_t replica_lcores; /* lcores 0 .. that serve no clients; with one lcore: 1 */
+	uint32_t replica_lcores; /* lcores 0 .. that serve no clients, or 0; with one lcore: 1 */
 	uint32_t client_nodes;	 /* each has an lcore of replica_lcores .. (with one: lcore 0) */
 	uint16_t replicas[LIMIT_REPLICAS];		 /* the lcore of each, or of its executor */
 	uint16_t pillars[LIMIT_REPLICAS][LIMIT_PILLARS]; /* and of each of its pillars */
@@ -36,8 +36,9 @@ struct placement_costs placement_costs(const struct options *options);
 /*
  * Half of the lcores, rounded up, are for replicas, the others for a client node
  * each. Where replicas must share lcores, each goes where there is least to do,
- * be it beside clients. The parts of a replica of several lcores are placed
- * one by one, as if each were a replica.
+ * be it beside clients. Where that leaves an lcore with clearly more to do than
+ * clients on all lcores would, there is a client node on each. The parts of a
+ * replica of several lcores are placed one by one, as if each were a replica.
  */
 void placement_make(struct placement *placement, const struct placement_costs *costs,
     const struct placement_counts *counts);

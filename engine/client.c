@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engine/phases.h"
+
 static void drain(void *owner);
 
 static uint32_t
@@ -93,6 +95,7 @@ drain(void *owner)
 {
 	struct client *c = owner;
 	struct outbox *out = &c->shard->outbox;
+	enum phase before = phase_enter(PHASE_CLIENT);
 	for (uint32_t i = 0; i < out->completions_count; i++) {
 		const struct completion *done = &out->completions[i];
 		uint32_t index = done->slot - c->slot_first;
@@ -108,6 +111,7 @@ drain(void *owner)
 		c->idle[c->idle_count++] = index;
 	}
 	out->completions_count = 0;
+	phase_enter(before);
 }
 
 /* May an operation start now? Takes its place in the open loop's schedule. */
@@ -171,6 +175,7 @@ uint32_t
 client_run(struct client *c, uint64_t now_ns, const struct datagram *list, uint32_t count)
 {
 	uint32_t steps = shard_run(c->shard, now_ns, list, count);
+	phase_enter(PHASE_CLIENT);
 	uint32_t started = operations_start(c);
 	if (started > 0)
 		shard_flush(c->shard);

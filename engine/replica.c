@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "engine/phases.h"
+
 /* What lacks envelopes is tried again after so long. */
 #define BLOCKED_RETRY_NS 100000ull
 
@@ -386,6 +388,7 @@ deliveries_take(struct replica *r)
 static void
 state_name(struct replica *r, bool checkpoint)
 {
+	enum phase before = phase_enter(PHASE_EXECUTE);
 	if (checkpoint)
 		executor_checkpoint(&r->executor, r->position, r->digest32);
 	else if (r->slot_mark)
@@ -394,6 +397,7 @@ state_name(struct replica *r, bool checkpoint)
 	/* It was stable before we got here: what is older goes. */
 	if (checkpoint && r->stable >= r->position)
 		stable_note(r, r->position);
+	phase_enter(before);
 }
 
 /*
@@ -446,7 +450,9 @@ static bool
 batch_run(struct replica *r)
 {
 	while (!r->finishing) {
+		enum phase before = phase_enter(PHASE_EXECUTE);
 		uint32_t count = executor_next(&r->executor, r->results, SLICE_RESULTS_MAX);
+		phase_enter(before);
 		slice_begin(r, r->instance, r->batch.seq, count);
 		r->finishing = count == 0;
 		if (!answers_slice(&r->answers, &r->slice))
@@ -473,7 +479,9 @@ batch_begin(struct replica *r)
 	    .valid = d->valid,
 	    .size = d->batch_size,
 	};
+	enum phase before = phase_enter(PHASE_EXECUTE);
 	executor_begin(&r->executor, &batch);
+	phase_enter(before);
 	return true;
 }
 

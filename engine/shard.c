@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "engine/phases.h"
+
 /* What one message asked of the prover, while its burst is being screened. */
 struct screened {
 	const struct message *message;
@@ -265,9 +267,11 @@ void
 shard_flush(struct shard *s)
 {
 	struct outbox *out = &s->outbox;
+	enum phase before = phase_enter(PHASE_SEAL);
 	out->urgent = false;
 	if (out->sends_count > 0) {
 		s->config.crypto_ops->seal(s->config.crypto, out->sends, out->sends_count);
+		phase_enter(PHASE_SEND);
 		s->counters.sends += out->sends_count;
 		if (out->large_count > 0)
 			large_post(s);
@@ -276,6 +280,7 @@ shard_flush(struct shard *s)
 	if (s->segmenter != NULL)
 		segmenter_refill(s->segmenter, out);
 	envelopes_refill(s);
+	phase_enter(before);
 }
 
 static bool
@@ -527,10 +532,13 @@ messages_run(struct shard *s)
 	uint32_t next = 0;
 	uint32_t steps = 0;
 	while (next < s->messages_count) {
+		phase_enter(PHASE_SCREEN);
 		uint32_t count = messages_screen(s, &next, list);
+		phase_enter(PHASE_PROVE);
 		if (s->claims->count > 0)
 			s->config.crypto_ops->prove(s->config.crypto, s->claims);
 		s->counters.claims += s->claims->count;
+		phase_enter(PHASE_STEP);
 		messages_step(s, list, count);
 		steps += count;
 	}
@@ -583,12 +591,14 @@ shard_run(struct shard *s, uint64_t now_ns, const struct datagram *list, uint32_
 	check(count <= SHARD_BURST_MAX);
 	check(now_ns >= s->now_ns);
 	s->now_ns = now_ns;
+	phase_enter(PHASE_PARSE);
 	if (s->outbox.sends_ready < OUTBOX_SENDS_MAX / 2)
 		shard_flush(s);
 	if (s->loops_count > 0)
 		loops_parse(s);
 	datagrams_parse(s, list, count);
 	uint32_t steps = messages_run(s);
+	phase_enter(PHASE_STEP);
 	steps += timers_run(s);
 	if (s->outbox.urgent)
 		shard_flush(s);

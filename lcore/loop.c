@@ -64,6 +64,7 @@ loop_run(void *loop)
 	struct loop *l = loop;
 	void (*idle)(struct loop * l) = idle_actions[l->idle];
 	uint64_t tsc = rte_rdtsc();
+	phases_follow(&l->phases);
 	while (!atomic_load_explicit(l->stop, memory_order_relaxed)) {
 		uint32_t work = 0;
 		for (uint32_t i = 0; i < l->tasks_count; i++) {

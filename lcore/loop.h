@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/phases.h"
 #include "lcore/clock.h"
 
 enum { LOOP_TASKS_MAX = 160 }; /* every node on one lcore, and the control */
@@ -39,6 +40,7 @@ struct loop {
 	uint32_t tasks_count;
 	uint64_t rounds;
 	uint64_t rounds_idle; /* in a row, up to now */
+	struct phases phases; /* where builds count them */
 	struct loop_task tasks[LOOP_TASKS_MAX];
 };
 

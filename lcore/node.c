@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/phases.h"
 #include "engine/random.h"
 
 /* So soon an executor or pillar that waits for the other looks again. */
@@ -407,6 +408,7 @@ burst_poll(struct node *node, uint64_t now_ns)
 {
 	uint32_t count = 0;
 	uint32_t steps;
+	phases_begin();
 	/* What a pillar cannot take waits in its queue. */
 	if (node->of == NULL || pillar_open_for_more(node->pillar))
 		count = endpoint_receive(node->endpoint, node->datagrams, node->burst_max);
@@ -418,7 +420,9 @@ burst_poll(struct node *node, uint64_t now_ns)
 		steps = replica_poll(node, now_ns, count);
 	else
 		steps = client_poll(node, now_ns, count);
+	phase_enter(PHASE_RECEIVE);
 	endpoint_release(node->endpoint);
+	phases_end(node->is_replica ? PHASE_REPLICAS : PHASE_CLIENTS, steps + count > 0);
 	return steps + count;
 }
 

@@ -106,6 +106,31 @@ figures(json_t *object, const struct report *r, const struct cluster *c)
 	set_number(object, "hugetlb_bytes", machine_hugetlb_size());
 }
 
+#ifdef OSKR_PHASES
+
+/* Microseconds of an lcore for an operation, all nodes of a side together, warming up included. */
+static void
+phases_add(json_t *object, const struct report *r, const struct cluster *c)
+{
+	static const char *const sides[PHASE_SIDES] = {"replicas", "clients"};
+	json_t *phases = json_object();
+	double cycles_per_us = (double)c->loops[0].clock->tsc_hz / 1e6;
+	for (uint32_t side = 0; side < PHASE_SIDES; side++) {
+		json_t *list = json_object();
+		for (uint32_t i = 0; i < PHASES_COUNT; i++) {
+			double cycles = 0;
+			for (uint32_t j = 0; j < c->lcores_count; j++)
+				cycles += (double)c->loops[j].phases.total[side][i];
+			set_real(list, phase_name(i),
+			    cycles / cycles_per_us / (double)(r->totals.completed + 1));
+		}
+		json_object_set_new(phases, sides[side], list);
+	}
+	json_object_set_new(object, "phases", phases);
+}
+
+#endif
+
 static json_t *
 machine_object(const struct report *r)
 {
@@ -195,6 +220,9 @@ report_write_json(const struct report *r, const struct cluster *c, const char *p
 	json_t *object = json_object();
 	configuration(object, r, c);
 	figures(object, r, c);
+#ifdef OSKR_PHASES
+	phases_add(object, r, c);
+#endif
 	if (c->control.crash.state != CRASH_WAITING)
 		json_object_set_new(object, "crash", crash_object(r, &c->control.crash));
 	json_object_set_new(object, "machine", machine_object(r));

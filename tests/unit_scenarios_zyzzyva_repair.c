@@ -59,10 +59,149 @@ static const struct scenario undone_by_transfer_scenario = {
     .expect = state_was_fetched,
 };
 
+/* ---- Z22: who asks without end ----------------------------------------------------------------
+ */
+
+/*
+ * One liar asks R(1) a hundred times a millisecond, for a tenth of a second, when the log is
+ * long. A tick is a sixteenth of the view's timeout of 20 ms: there are 80, and some begun.
+ */
+enum { FLOOD_MS = 100, FLOOD_TICKS = 82, FLOOD_AMOUNT = 100, FLOOD_OTHERS = 64 };
+
+static struct {
+	uint64_t seq;
+	uint8_t digest32[32];
+} ordered; /* the last that the liar was sent */
+
+static bool
+is_ordered(struct sim *sim, const struct message_header *h, uint16_t to)
+{
+	(void)sim;
+	(void)to;
+	ordered.seq = h->seq;
+	memcpy(ordered.digest32, h->digest, 32);
+	return true;
+}
+
+static void
+word_write(struct scenario_letter *l, uint8_t type, uint64_t seq)
+{
+	l->letter->header->type = type;
+	l->letter->header->view = 0;
+	l->letter->header->seq = seq;
+	l->letter->proof = l->sim->plan.protocol.protocol_proof;
+	l->letter->body_size = 0;
+}
+
+static void
+hole_ask_all(struct scenario_letter *l)
+{
+	word_write(l, ZYZZYVA_FILL_HOLE, 1);
+}
+
+static void
+vouch_ask(struct scenario_letter *l)
+{
+	word_write(l, ZYZZYVA_VOUCH, 1 + l->number % ordered.seq);
+}
+
+static void
+body_ask(struct scenario_letter *l)
+{
+	word_write(l, ZYZZYVA_FETCH, ordered.seq);
+	memcpy(l->letter->header->digest, ordered.digest32, 32);
+}
+
+/* It says that it has nothing. */
+static void
+status_write(struct scenario_letter *l)
+{
+	struct status_body b = {.active = 1};
+	word_write(l, ZYZZYVA_STATUS, 0);
+	memcpy(l->letter->body, &b, sizeof(b));
+	l->letter->body_size = sizeof(b);
+}
+
+static const char *
+resent_little(struct sim *sim, uint64_t per_tick)
+{
+	uint64_t resent = scenario_figure(sim, 1, "resent");
+	if (resent < per_tick)
+		return "the liar was told nothing";
+	if (resent > FLOOD_TICKS * per_tick + FLOOD_OTHERS)
+		return "a liar has things sent to it without end";
+	return view_kept(sim);
+}
+
+/* As many as the protocol allows one replica in a tick, each in its file. */
+static const char *
+holes_bounded(struct sim *sim)
+{
+	return resent_little(sim, 128);
+}
+
+static const char *
+vouches_bounded(struct sim *sim)
+{
+	return resent_little(sim, 8);
+}
+
+static const char *
+bodies_bounded(struct sim *sim)
+{
+	return resent_little(sim, 64);
+}
+
+/* Four answers of 32. */
+static const char *
+statuses_bounded(struct sim *sim)
+{
+	return resent_little(sim, 4 * 32);
+}
+
+#define FLOOD(name, id_, story_, ask, bounded)                                     \
+	static const struct scenario name##_scenario = {                           \
+	    .id = (id_),                                                           \
+	    .story = (story_),                                                     \
+	    .mode = "zyzzyva",                                                     \
+	    .faulty = R(3),                                                        \
+	    .batch = 1,                                                            \
+	    .operations = 1000,                                                    \
+	    .settings = {.checkpoint_interval = 1024},                             \
+	    .rules =                                                               \
+		{                                                                  \
+		    {.type = ZYZZYVA_ORDER_REQ, .to = R(3), .like = is_ordered},   \
+		    {.act = SCENARIO_FORGE,                                        \
+			.at_ns = 800 * MS,                                         \
+			.every_ns = MS / FLOOD_AMOUNT, /* each letter is an act */ \
+			.times = FLOOD_MS * FLOOD_AMOUNT,                          \
+			.amount = FLOOD_AMOUNT,                                    \
+			.fault = {.from = R(3), .to = R(1)},                       \
+			.mutate = (ask)},                                          \
+		},                                                                 \
+	    .expect = (bounded),                                                   \
+	};
+
+FLOOD(hole_flood, "Z22 holes", "a liar asks for all that was ordered, without end", hole_ask_all,
+    holes_bounded)
+FLOOD(vouch_flood, "Z22 vouches", "a liar asks for STATEMENTs and certificates without end",
+    vouch_ask, vouches_bounded)
+FLOOD(body_flood, "Z22 bodies", "a liar asks for a body without end", body_ask, bodies_bounded)
+FLOOD(status_flood, "Z22 statuses", "a liar says without end that it has nothing", status_write,
+    statuses_bounded)
+
 TELL(undone_by_transfer)
+TELL(hole_flood)
+TELL(vouch_flood)
+TELL(body_flood)
+TELL(status_flood)
 
 static const struct unit_story stories[] = {
     STORY(undone_by_transfer),
+    STORY(hole_flood),
+    STORY(vouch_flood),
+    STORY(body_flood),
+    STORY(status_flood),
 };
 
 UNIT_MAIN("scenarios_zyzzyva_repair", stories)

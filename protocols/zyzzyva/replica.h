@@ -78,6 +78,12 @@ struct checkpoint_vote {
 	uint8_t signature64[SIGNATURE_SIZE];
 };
 
+/* What one replica was sent for its asking, in a tick that began at since_ns. */
+struct ration {
+	uint64_t since_ns;
+	uint32_t count;
+};
+
 /* What we know and owe of another replica. */
 struct peer {
 	struct status_body status; /* the last, of `status_view` */
@@ -94,9 +100,9 @@ struct peer {
 	bool answer_stable;
 	bool estimated; /* recovering: it has answered */
 	struct status_body estimate;
-	uint32_t bodies;     /* sent to it in this tick */
-	uint32_t vouched;    /* for it since vouched_ns */
-	uint64_t vouched_ns; /* less than a tick ago, or it begins anew */
+	struct ration bodies;
+	struct ration vouches;
+	struct ration holes; /* slots */
 	uint64_t hated;	     /* 1 + the last view whose primary it hated */
 	uint64_t hated_ns;
 	struct signed_copy hate; /* the HATE of that view, as it signed it */
@@ -302,6 +308,24 @@ static inline bool
 replica_speaks(const struct zyzzyva *r)
 {
 	return r->active && !r->silent && !r->stranded;
+}
+
+/* How much more of it there may be in this tick: who floods gains nothing. */
+static inline uint32_t
+ration_left(const struct zyzzyva *r, struct ration *ration, uint32_t most)
+{
+	if (r->me.now_ns - ration->since_ns >= r->tick_ns)
+		*ration = (struct ration){.since_ns = r->me.now_ns};
+	return ration->count < most ? most - ration->count : 0;
+}
+
+static inline bool
+ration_take(const struct zyzzyva *r, struct ration *ration, uint32_t most)
+{
+	if (ration_left(r, ration, most) == 0)
+		return false;
+	ration->count++;
+	return true;
 }
 
 /* ---- the log -------------------------------------------------------------- */

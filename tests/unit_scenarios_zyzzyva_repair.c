@@ -190,11 +190,91 @@ FLOOD(body_flood, "Z22 bodies", "a liar asks for a body without end", body_ask, 
 FLOOD(status_flood, "Z22 statuses", "a liar says without end that it has nothing", status_write,
     statuses_bounded)
 
+/* ---- Z23: what is tried in vain ----------------------------------------------------------- */
+
+/* Each case lasts 600 ms at least, 480 ticks: what is tried in each would be more than these. */
+enum { HATES_MAX = 400, ASKED_MAX = 200, STATED_MAX = 550 };
+
+static const char *
+hates_seldom(struct sim *sim)
+{
+	uint64_t hates = scenario_figure(sim, 3, "hates");
+	if (hates < 8)
+		return "the one that hears of the clients does not hate the primary";
+	return hates <= HATES_MAX ? view_kept(sim) : "one replica's hate floods the others";
+}
+
+static const struct scenario lone_hater_scenario = {
+    .id = "Z23 hate",
+    .story = "clients reach one backup alone, and that reaches nobody for them",
+    .mode = "zyzzyva",
+    .rules = {{.to = ALL & ~R(3), .like = is_of_the_second, .act = SCENARIO_DROP}},
+    .expect = hates_seldom,
+};
+
+static const char *
+holes_asked_seldom(struct sim *sim)
+{
+	uint64_t asked = scenario_figure(sim, 3, "fill_holes");
+	if (asked < 8)
+		return "who lacks what was ordered does not ask for it";
+	return asked <= ASKED_MAX ? view_kept(sim) : "one replica's questions flood the others";
+}
+
+static const struct scenario hole_in_vain_scenario = {
+    .id = "Z23 holes",
+    .story = "one backup hears of orders, and gets none however it asks",
+    .mode = "zyzzyva",
+    .settings = {.checkpoint_interval = 512},
+    .rules =
+	{
+	    {.type = ZYZZYVA_ORDER_REQ, .to = R(3), .at_ns = 200 * MS, .act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_BODY,
+		.to = R(3),
+		.at_ns = 200 * MS,
+		.optional = true,
+		.act = SCENARIO_DROP},
+	},
+    .expect = holes_asked_seldom,
+};
+
+static const char *
+stated_seldom(struct sim *sim)
+{
+	uint64_t resent = scenario_figure(sim, 0, "resent");
+	if (resent < 8)
+		return "nobody waited for a certificate";
+	return resent <= STATED_MAX ? NULL : "one replica's statements flood the others";
+}
+
+/* What they wait for it states four times a tick at first, and what they doubt once a tick. */
+static const struct scenario commit_in_vain_scenario = {
+    .id = "Z23 statements",
+    .story = "the primary is left with clients who were promised LOCAL-COMMITs",
+    .mode = "zyzzyva",
+    .faulty = R(3),
+    .lost = R(3),
+    .rules =
+	{
+	    {.from = R(3), .lasting = true, .act = SCENARIO_DROP},
+	    {.act = SCENARIO_FAULT,
+		.at_ns = 300 * MS,
+		.fault = {.kind = FAULT_PARTITION,
+		    .from = R(0) | C(1),
+		    .to = R(1) | R(2) | R(3) | C(0),
+		    .end_ns = 600 * MS}},
+	},
+    .expect = stated_seldom,
+};
+
 TELL(undone_by_transfer)
 TELL(hole_flood)
 TELL(vouch_flood)
 TELL(body_flood)
 TELL(status_flood)
+TELL(lone_hater)
+TELL(hole_in_vain)
+TELL(commit_in_vain)
 
 static const struct unit_story stories[] = {
     STORY(undone_by_transfer),
@@ -202,6 +282,9 @@ static const struct unit_story stories[] = {
     STORY(vouch_flood),
     STORY(body_flood),
     STORY(status_flood),
+    STORY(lone_hater),
+    STORY(hole_in_vain),
+    STORY(commit_in_vain),
 };
 
 UNIT_MAIN("scenarios_zyzzyva_repair", stories)

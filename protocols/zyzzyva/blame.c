@@ -34,7 +34,7 @@ hole_ask(struct zyzzyva *r, struct outbox *out)
 	uint64_t primary = replica_bit(replica_primary(r, r->me.view));
 	uint64_t to = r->hole_tries == 0 && !differs ? primary : r->me.everybody;
 	to &= member_others(&r->me);
-	r->hole_ns = r->me.now_ns + r->tick_ns;
+	r->hole_ns = r->me.now_ns + patience_ns(r->tick_ns, r->hole_tries);
 	r->hole_tries++;
 	if (to == 0)
 		return;

@@ -32,7 +32,9 @@ enum {
 	ZYZZYVA_BACKOFF_BATCHES = 8,	/* executed in a view before its timeout is halved */
 	ZYZZYVA_BACKOFF_MAX = 6,	/* doublings of the view's timeout */
 	ZYZZYVA_CHECKPOINTS_KEPT = 4,
-	ZYZZYVA_HOLE_TRIES = 2, /* FILL-HOLEs after which a certificate is asked for instead */
+	ZYZZYVA_HOLE_TRIES = 2,	     /* FILL-HOLEs after which a certificate is asked for instead */
+	ZYZZYVA_TRIES_AT_ONCE = 4,   /* in vain, before it is tried less often ... */
+	ZYZZYVA_TRIES_DOUBLINGS = 3, /* ... and less: how often that is halved */
 	ZYZZYVA_ANSWERS_PER_STEP = 8,  /* to clients who ASK */
 	ZYZZYVA_COMMITS_PER_STEP = 16, /* LOCAL-COMMITs that nobody has to ask for */
 };
@@ -206,8 +208,11 @@ struct zyzzyva {
 	uint64_t uncovered_ns; /* since when there has been more */
 	uint64_t doubt;	       /* a client does not believe in this seq; settled: <= certified */
 	uint64_t doubt_ns;     /* when that began */
+	uint32_t doubt_tries;  /* ticks since then */
 	uint64_t wanted_ns;    /* when a client last wanted commits of replicas; 0: never */
 	uint64_t late_ns;      /* when the certificate that clients wait for is late */
+	uint32_t late_tries;   /* since one was made */
+	uint32_t hate_tries;   /* since it is hating */
 	uint64_t hole_ns;      /* when to ask for what is missing; TIME_NEVER: nothing is */
 	uint32_t hole_tries;
 	uint64_t tick_at_ns; /* TIME_NEVER: all is quiet */
@@ -308,6 +313,22 @@ static inline bool
 replica_speaks(const struct zyzzyva *r)
 {
 	return r->active && !r->silent && !r->stranded;
+}
+
+/* When to try again what has been tried so often in vain. */
+static inline uint64_t
+patience_ns(uint64_t first_ns, uint32_t tries)
+{
+	uint32_t doublings = tries / ZYZZYVA_TRIES_AT_ONCE;
+	return first_ns << (doublings < ZYZZYVA_TRIES_DOUBLINGS ? doublings
+								: ZYZZYVA_TRIES_DOUBLINGS);
+}
+
+/* Is it tried in this tick, too? Others remember for four times as long. */
+static inline bool
+is_turn(uint32_t tries)
+{
+	return tries < ZYZZYVA_TRIES_AT_ONCE || tries % ZYZZYVA_TRIES_AT_ONCE == 0;
 }
 
 /* How much more of it there may be in this tick: who floods gains nothing. */

@@ -59,6 +59,85 @@ static const struct scenario undone_by_transfer_scenario = {
     .expect = state_was_fetched,
 };
 
+/* ---- Z24: what was certified of the other history ------------------------------------------- */
+
+enum { FORK = 20, CHECKPOINT = 24 };
+
+static bool
+is_above_fork(struct sim *sim, const struct message_header *h, uint16_t to)
+{
+	(void)sim;
+	(void)to;
+	return h->view == 0 && h->seq > FORK;
+}
+
+static bool
+alone_with_more(struct sim *sim)
+{
+	return scenario_figure(sim, 2, "committed") > CHECKPOINT;
+}
+
+static bool
+others_are_stable(struct sim *sim)
+{
+	return scenario_figure(sim, 1, "stable") == CHECKPOINT;
+}
+
+static bool
+fetched_just_that(struct sim *sim)
+{
+	return scenario_figure(sim, 2, "transfers") == 1 &&
+	       scenario_figure(sim, 2, "stable") == CHECKPOINT;
+}
+
+static void
+history_left_out(struct scenario_letter *l)
+{
+	struct view_change_head *head = (void *)l->letter->body;
+	l->letter->body_size -= (uint32_t)head->entries_count * 32;
+	head->entries_count = 0;
+}
+
+/*
+ * R(2) alone gets certificates above the fork, and R(3) nothing that was ordered there. View
+ * 1 is made without R(2), by the lie of the former primary, and orders others; R(2) comes
+ * back when a checkpoint of those is stable, which lies below what it has certified.
+ */
+static const struct scenario certified_otherwise_scenario = {
+    .id = "Z24",
+    .story = "a certificate that reached one alone is of another history than what it fetches",
+    .mode = "zyzzyva",
+    .faulty = R(0),
+    .rules =
+	{
+	    {.type = ZYZZYVA_ORDER_REQ, .to = R(3), .like = is_above_fork, .act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_STATEMENT,
+		.to = ALL & ~R(2),
+		.like = is_above_fork,
+		.act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_CERTIFICATE,
+		.view = SCENARIO_IS(0),
+		.optional = true,
+		.act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_COMMIT,
+		.to = ALL & ~R(2),
+		.view = SCENARIO_IS(0),
+		.act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_VIEW_CHANGE,
+		.from = R(0),
+		.view = SCENARIO_IS(1),
+		.act = SCENARIO_MUTATE,
+		.mutate = history_left_out},
+	    {.when = alone_with_more,
+		.act = SCENARIO_FAULT,
+		.fault =
+		    {.kind = FAULT_PARTITION, .from = R(2), .to = ALL & ~R(2), .end_ns = 900 * MS}},
+	    {.when = others_are_stable, .after = 6, .act = SCENARIO_HEAL, .amount = 6},
+	    {.when = fetched_just_that, .after = 7},
+	},
+    .expect = view_moved,
+};
+
 /* ---- Z22: who asks without end ----------------------------------------------------------------
  */
 
@@ -268,6 +347,7 @@ static const struct scenario commit_in_vain_scenario = {
 };
 
 TELL(undone_by_transfer)
+TELL(certified_otherwise)
 TELL(hole_flood)
 TELL(vouch_flood)
 TELL(body_flood)
@@ -278,6 +358,7 @@ TELL(commit_in_vain)
 
 static const struct unit_story stories[] = {
     STORY(undone_by_transfer),
+    STORY(certified_otherwise),
     STORY(hole_flood),
     STORY(vouch_flood),
     STORY(body_flood),

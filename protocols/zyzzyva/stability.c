@@ -362,6 +362,8 @@ stability_fetched(struct zyzzyva *r, struct outbox *out)
 		if (r->top > seq && r->top >= r->entry)
 			r->entry = r->top + 1;
 		r->top = seq;
+		/* What was certified beyond it was of that history, too. */
+		r->certified = seq;
 		r->covered = seq;
 	}
 	r->executed = seq;

@@ -138,6 +138,61 @@ static const struct scenario certified_otherwise_scenario = {
     .expect = view_moved,
 };
 
+/* ---- Z25: what is voted for -------------------------------------------------------
+ */
+
+static struct {
+	uint64_t now_ns; /* of this run: time only grows */
+	uint64_t votes;
+	bool voted; /* without a certificate */
+} looked;
+
+static void
+look_begin(const struct sim *sim)
+{
+	if (sim->now_ns < looked.now_ns)
+		memset(&looked, 0, sizeof(looked));
+	looked.now_ns = sim->now_ns;
+}
+
+/* Nothing is certified any more from 300 ms on; what was before may be on its way. */
+static bool
+votes_go_on(struct sim *sim)
+{
+	uint64_t votes = figures_sum(sim, REPLICAS, "checkpoint_votes");
+	look_begin(sim);
+	if (sim->now_ns < 350 * MS)
+		looked.votes = votes;
+	looked.voted |= sim->now_ns < 950 * MS && votes != looked.votes;
+	return false;
+}
+
+static const char *
+none_voted(struct sim *sim)
+{
+	(void)sim;
+	if (looked.votes == 0)
+		return "there were no votes for checkpoints before";
+	return looked.voted ? "a replica voted for a checkpoint that it has no certificate of"
+			    : NULL;
+}
+
+static const struct scenario votes_uncertified_scenario = {
+    .id = "Z25",
+    .story = "no STATEMENT of a backup comes: nobody votes for a checkpoint",
+    .mode = "zyzzyva",
+    .rules =
+	{
+	    {.type = ZYZZYVA_STATEMENT,
+		.from = R(1) | R(2) | R(3),
+		.at_ns = 300 * MS,
+		.act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_STATED, .at_ns = 300 * MS, .optional = true, .act = SCENARIO_DROP},
+	    {.when = votes_go_on, .optional = true},
+	},
+    .expect = none_voted,
+};
+
 /* ---- Z22: who asks without end ----------------------------------------------------------------
  */
 
@@ -348,6 +403,7 @@ static const struct scenario commit_in_vain_scenario = {
 
 TELL(undone_by_transfer)
 TELL(certified_otherwise)
+TELL(votes_uncertified)
 TELL(hole_flood)
 TELL(vouch_flood)
 TELL(body_flood)
@@ -359,6 +415,7 @@ TELL(commit_in_vain)
 static const struct unit_story stories[] = {
     STORY(undone_by_transfer),
     STORY(certified_otherwise),
+    STORY(votes_uncertified),
     STORY(hole_flood),
     STORY(vouch_flood),
     STORY(body_flood),

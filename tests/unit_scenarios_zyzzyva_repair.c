@@ -6,7 +6,7 @@
  */
 #include "tests/zyzzyva_scripts.h"
 
-/* ---- Z21: what a fetched state does not have ------------------------------------------------ */
+/* ---- Z21: what a fetched state does not have ----------------------------------------------- */
 
 static bool
 is_of_the_second(struct sim *sim, const struct message_header *h, uint16_t to)
@@ -59,7 +59,7 @@ static const struct scenario undone_by_transfer_scenario = {
     .expect = state_was_fetched,
 };
 
-/* ---- Z24: what was certified of the other history ------------------------------------------- */
+/* ---- Z24: what was certified of the other history ------------------------------------------ */
 
 enum { FORK = 20, CHECKPOINT = 24 };
 
@@ -138,8 +138,7 @@ static const struct scenario certified_otherwise_scenario = {
     .expect = view_moved,
 };
 
-/* ---- Z25: what is voted for -------------------------------------------------------
- */
+/* ---- Z25: what is voted for ---------------------------------------------------------------- */
 
 static struct {
 	uint64_t now_ns; /* of this run: time only grows */
@@ -193,8 +192,7 @@ static const struct scenario votes_uncertified_scenario = {
     .expect = none_voted,
 };
 
-/* ---- Z22: who asks without end ----------------------------------------------------------------
- */
+/* ---- Z22: who asks without end ------------------------------------------------------------- */
 
 /*
  * One liar asks R(1) a hundred times a millisecond, for a tenth of a second, when the log is
@@ -324,7 +322,7 @@ FLOOD(body_flood, "Z22 bodies", "a liar asks for a body without end", body_ask, 
 FLOOD(status_flood, "Z22 statuses", "a liar says without end that it has nothing", status_write,
     statuses_bounded)
 
-/* ---- Z23: what is tried in vain ----------------------------------------------------------- */
+/* ---- Z23: what is tried in vain ------------------------------------------------------------ */
 
 /* Each case lasts 600 ms at least, 480 ticks: what is tried in each would be more than these. */
 enum { HATES_MAX = 400, ASKED_MAX = 200, STATED_MAX = 550 };

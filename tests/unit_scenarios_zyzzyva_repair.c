@@ -143,7 +143,9 @@ static const struct scenario certified_otherwise_scenario = {
 static struct {
 	uint64_t now_ns; /* of this run: time only grows */
 	uint64_t votes;
-	bool voted; /* without a certificate */
+	bool voted;	   /* without a certificate */
+	uint64_t executed; /* by others when the one came back */
+	bool spoke;	   /* too early */
 } looked;
 
 static void
@@ -190,6 +192,53 @@ static const struct scenario votes_uncertified_scenario = {
 	    {.when = votes_go_on, .optional = true},
 	},
     .expect = none_voted,
+};
+
+/* ---- Z26: who lost its memory --------------------------------------------------------------- */
+
+enum { WINDOW = 16 }; /* twice the checkpoint interval: so far it may have stated something */
+
+static bool
+comes_back(struct sim *sim)
+{
+	look_begin(sim);
+	if (sim->now_ns < 250 * MS)
+		looked.executed = scenario_figure(sim, 1, "executed_seq");
+	return false;
+}
+
+static bool
+is_too_early(struct sim *sim, const struct message_header *h, uint16_t to)
+{
+	(void)to;
+	looked.spoke |= sim->now_ns > 250 * MS && h->seq < looked.executed + WINDOW;
+	return false;
+}
+
+static const char *
+was_silent(struct sim *sim)
+{
+	if (looked.spoke)
+		return "a replica without memory stated what it may have stated otherwise before";
+	if (scenario_figure(sim, 2, "statements") == 0)
+		return "it never spoke again";
+	return view_kept(sim);
+}
+
+static const struct scenario forgetful_scenario = {
+    .id = "Z26",
+    .story = "a backup loses its memory, and states nothing until that cannot matter",
+    .mode = "zyzzyva",
+    .operations = 600,
+    .rules =
+	{
+	    {.act = SCENARIO_FAULT,
+		.at_ns = 150 * MS,
+		.fault = {.kind = FAULT_AMNESIA, .from = R(2), .to = R(2), .end_ns = 100 * MS}},
+	    {.when = comes_back, .optional = true},
+	    {.type = ZYZZYVA_STATEMENT, .from = R(2), .like = is_too_early, .optional = true},
+	},
+    .expect = was_silent,
 };
 
 /* ---- Z22: who asks without end ------------------------------------------------------------- */
@@ -402,6 +451,7 @@ static const struct scenario commit_in_vain_scenario = {
 TELL(undone_by_transfer)
 TELL(certified_otherwise)
 TELL(votes_uncertified)
+TELL(forgetful)
 TELL(hole_flood)
 TELL(vouch_flood)
 TELL(body_flood)
@@ -414,6 +464,7 @@ static const struct unit_story stories[] = {
     STORY(undone_by_transfer),
     STORY(certified_otherwise),
     STORY(votes_uncertified),
+    STORY(forgetful),
     STORY(hole_flood),
     STORY(vouch_flood),
     STORY(body_flood),

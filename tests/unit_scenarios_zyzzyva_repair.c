@@ -146,6 +146,7 @@ static struct {
 	bool voted;	   /* without a certificate */
 	uint64_t executed; /* by others when the one came back */
 	bool spoke;	   /* too early */
+	bool certified;	   /* by what is none */
 } looked;
 
 static void
@@ -239,6 +240,52 @@ static const struct scenario forgetful_scenario = {
 	    {.type = ZYZZYVA_STATEMENT, .from = R(2), .like = is_too_early, .optional = true},
 	},
     .expect = was_silent,
+};
+
+/* ---- Z27: certificates that are none --------------------------------------------------------- */
+
+static void
+signature_flip(struct scenario_letter *l)
+{
+	struct commit_head *head = (void *)l->letter->body;
+	((uint8_t *)(head + 1))[7] ^= 1;
+}
+
+static bool
+certified_at_all(struct sim *sim)
+{
+	look_begin(sim);
+	looked.certified |=
+	    sim->now_ns < 950 * MS && figures_sum(sim, R(0) | R(1) | R(2), "committed") != 0;
+	return false;
+}
+
+static const char *
+none_certified(struct sim *sim)
+{
+	(void)sim;
+	return looked.certified ? "a certificate was taken that nobody signed so" : NULL;
+}
+
+static const struct scenario unsigned_certificate_scenario = {
+    .id = "Z27",
+    .story = "all certificates that there are come from a client, and one signature is wrong",
+    .mode = "zyzzyva",
+    .faulty = R(3) | C(0),
+    .lost = R(3),
+    .settings = {.checkpoint_interval = 512},
+    .rules =
+	{
+	    {.type = MESSAGE_REPLY, .from = R(3), .lasting = true, .act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_STATEMENT, .from = R(1) | R(2) | R(3), .act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_COMMIT, .from = C(1), .act = SCENARIO_DROP},
+	    {.type = ZYZZYVA_COMMIT,
+		.from = C(0),
+		.act = SCENARIO_MUTATE,
+		.mutate = signature_flip},
+	    {.when = certified_at_all, .optional = true},
+	},
+    .expect = none_certified,
 };
 
 /* ---- Z22: who asks without end ------------------------------------------------------------- */
@@ -452,6 +499,7 @@ TELL(undone_by_transfer)
 TELL(certified_otherwise)
 TELL(votes_uncertified)
 TELL(forgetful)
+TELL(unsigned_certificate)
 TELL(hole_flood)
 TELL(vouch_flood)
 TELL(body_flood)
@@ -465,6 +513,7 @@ static const struct unit_story stories[] = {
     STORY(certified_otherwise),
     STORY(votes_uncertified),
     STORY(forgetful),
+    STORY(unsigned_certificate),
     STORY(hole_flood),
     STORY(vouch_flood),
     STORY(body_flood),

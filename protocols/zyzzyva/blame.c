@@ -6,6 +6,8 @@
  */
 #include "protocols/zyzzyva/phases.h"
 
+enum { HOLES_PER_TICK = 128 }; /* slots that one replica is sent */
+
 /* ---- holes ------------------------------------------------------------------- */
 
 /* What was only overtaken comes by itself. */
@@ -32,7 +34,7 @@ hole_ask(struct zyzzyva *r, struct outbox *out)
 	uint64_t primary = replica_bit(replica_primary(r, r->me.view));
 	uint64_t to = r->hole_tries == 0 && !differs ? primary : r->me.everybody;
 	to &= member_others(&r->me);
-	r->hole_ns = r->me.now_ns + r->tick_ns;
+	r->hole_ns = r->me.now_ns + patience_ns(r->tick_ns, r->hole_tries);
 	r->hole_tries++;
 	if (to == 0)
 		return;
@@ -71,13 +73,15 @@ hole_on_message(struct zyzzyva *r, const struct message *m)
 	/* A bounded rate: what went to it a moment ago is under way. */
 	bool again = p->hole_ns != 0 && r->me.now_ns - p->hole_ns < r->tick_ns / 4;
 	uint64_t first = again && h->seq < p->hole_end ? p->hole_end : h->seq;
-	if (first > r->top)
+	uint32_t left = ration_left(r, &p->holes, HOLES_PER_TICK);
+	if (first > r->top || left == 0)
 		return;
 	if (!again)
 		p->hole_ns = r->me.now_ns;
-	p->hole_end = r->top + 1;
 	p->answer_seq = first;
-	p->answer_end = r->top + 1;
+	p->answer_end = r->top + 1 - first > left ? first + left : r->top + 1;
+	p->hole_end = p->answer_end;
+	p->holes.count += (uint32_t)(p->answer_end - first);
 	r->answers |= replica_bit(h->sender);
 }
 

@@ -93,6 +93,7 @@ commit_certified(struct zyzzyva *r, uint64_t seq)
 	uint64_t most_ns = commit_patience_ns(r) / 2; /* the others' patience is twice that */
 	uint64_t pause_ns = PAUSE_TIMES * (r->me.now_ns - r->cover_ns);
 	r->certified = seq;
+	r->late_tries = 0;
 	r->late_ns = r->me.now_ns + commit_patience_ns(r);
 	r->pause_end_ns = r->me.now_ns + (pause_ns < most_ns ? pause_ns : most_ns);
 }
@@ -113,7 +114,8 @@ void
 commit_again(struct zyzzyva *r, struct outbox *out)
 {
 	uint64_t seq = r->top;
-	r->late_ns = r->me.now_ns + commit_patience_ns(r);
+	r->late_ns = r->me.now_ns + patience_ns(commit_patience_ns(r), r->late_tries);
+	r->late_tries++;
 	if (seq - r->certified >= COMMIT_MARKS)
 		seq -= seq % COMMIT_MARKS;
 	if (seq <= r->certified || seq < r->entry)
@@ -143,8 +145,10 @@ commit_want(struct zyzzyva *r, uint16_t client, uint64_t timestamp, uint64_t seq
 	r->wanted_ns = r->me.now_ns;
 	if (queued)
 		return;
-	if (r->commits_count == 0)
+	if (r->commits_count == 0) {
 		r->late_ns = r->me.now_ns + commit_patience_ns(r);
+		r->late_tries = 0;
+	}
 	check(r->commits_count < r->me.config.slots_count);
 	r->commits[(r->commits_first + r->commits_count++) % r->me.config.slots_count] = client;
 }

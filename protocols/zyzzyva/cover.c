@@ -137,7 +137,8 @@ void
 doubt_ask(struct zyzzyva *r, struct outbox *out)
 {
 	struct signed_copy copy;
-	if (!replica_speaks(r) || r->doubt <= r->certified || r->doubt > r->top)
+	if (!replica_speaks(r) || r->doubt <= r->certified || r->doubt > r->top ||
+	    !is_turn(r->doubt_tries++))
 		return;
 	struct slot *s = ledger_slot(r, r->doubt);
 	if (s->seq >= r->entry)
@@ -160,6 +161,7 @@ doubt_begin(struct zyzzyva *r, uint64_t seq, struct outbox *out)
 		return;
 	r->doubt = seq;
 	r->doubt_ns = r->me.now_ns;
+	r->doubt_tries = 0;
 	r->figures.doubts++;
 	doubt_ask(r, out);
 }

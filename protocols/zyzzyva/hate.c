@@ -151,6 +151,7 @@ leave_on_timer(struct zyzzyva *r, struct outbox *out)
 	if (patience_ends(r) > r->me.now_ns)
 		return;
 	r->hating = true;
+	r->hate_tries = 0;
 	hate_send(r, out);
 	hates_judge(r, out);
 }
@@ -171,7 +172,8 @@ leave_tick(struct zyzzyva *r, struct outbox *out)
 		r->hating = false;
 		return;
 	}
-	hate_send(r, out);
+	if (is_turn(++r->hate_tries))
+		hate_send(r, out);
 	hates_judge(r, out);
 }
 

@@ -81,6 +81,8 @@ void speculate_on_executed(struct zyzzyva *r, const struct executed *e, struct o
 void speculate_on_state(struct zyzzyva *r, const struct moved *moved, struct outbox *out);
 /* The history above `fork` is another now: what was executed of it is undone. */
 void speculate_undo(struct zyzzyva *r, uint64_t fork, struct outbox *out);
+/* The state of seq was fetched: it takes the place of all that was executed. */
+void speculate_replace(struct zyzzyva *r, uint64_t seq);
 void speculate_on_request(struct zyzzyva *r, const struct message *m, struct outbox *out);
 
 /* ---- statement.c ---------------------------------------------------------- */

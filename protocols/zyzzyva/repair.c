@@ -103,8 +103,6 @@ repair_tick(struct zyzzyva *r, struct outbox *out)
 	r->quiet = r->stirred || needed ? 0 : r->quiet + 1;
 	r->stirred = false;
 	r->tick_at_ns = r->quiet > ZYZZYVA_TICKS_QUIET ? TIME_NEVER : r->me.now_ns + r->tick_ns;
-	for (uint32_t i = 0; i < r->me.config.replicas_count; i++)
-		r->peers[i].bodies = 0;
 	if (needed || r->tick % ZYZZYVA_TICKS_IDLE == 0)
 		r->status_due = true;
 	leave_tick(r, out);
@@ -302,9 +300,8 @@ repair_on_fetch(struct zyzzyva *r, const struct message *m, struct outbox *out)
 	const struct slot *s = ledger_find(r, h->seq);
 	struct peer *p = &r->peers[h->sender];
 	const struct bank *bank = s != NULL ? ledger_bank(s, h->digest) : NULL;
-	if (bank == NULL || p->bodies >= BODIES_PER_TICK)
+	if (bank == NULL || !ration_take(r, &p->bodies, BODIES_PER_TICK))
 		return;
-	p->bodies++;
 	r->figures.resent++;
 	struct letter letter = {
 	    .type = ZYZZYVA_BODY,

@@ -32,7 +32,9 @@ enum {
 	ZYZZYVA_BACKOFF_BATCHES = 8,	/* executed in a view before its timeout is halved */
 	ZYZZYVA_BACKOFF_MAX = 6,	/* doublings of the view's timeout */
 	ZYZZYVA_CHECKPOINTS_KEPT = 4,
-	ZYZZYVA_HOLE_TRIES = 2, /* FILL-HOLEs after which a certificate is asked for instead */
+	ZYZZYVA_HOLE_TRIES = 2,	     /* FILL-HOLEs after which a certificate is asked for instead */
+	ZYZZYVA_TRIES_AT_ONCE = 4,   /* in vain, before it is tried less often ... */
+	ZYZZYVA_TRIES_DOUBLINGS = 3, /* ... and less: how often that is halved */
 	ZYZZYVA_ANSWERS_PER_STEP = 8,  /* to clients who ASK */
 	ZYZZYVA_COMMITS_PER_STEP = 16, /* LOCAL-COMMITs that nobody has to ask for */
 };
@@ -78,6 +80,12 @@ struct checkpoint_vote {
 	uint8_t signature64[SIGNATURE_SIZE];
 };
 
+/* What one replica was sent for its asking, in a tick that began at since_ns. */
+struct ration {
+	uint64_t since_ns;
+	uint32_t count;
+};
+
 /* What we know and owe of another replica. */
 struct peer {
 	struct status_body status; /* the last, of `status_view` */
@@ -94,9 +102,9 @@ struct peer {
 	bool answer_stable;
 	bool estimated; /* recovering: it has answered */
 	struct status_body estimate;
-	uint32_t bodies;     /* sent to it in this tick */
-	uint32_t vouched;    /* for it since vouched_ns */
-	uint64_t vouched_ns; /* less than a tick ago, or it begins anew */
+	struct ration bodies;
+	struct ration vouches;
+	struct ration holes; /* slots */
 	uint64_t hated;	     /* 1 + the last view whose primary it hated */
 	uint64_t hated_ns;
 	struct signed_copy hate; /* the HATE of that view, as it signed it */
@@ -200,8 +208,11 @@ struct zyzzyva {
 	uint64_t uncovered_ns; /* since when there has been more */
 	uint64_t doubt;	       /* a client does not believe in this seq; settled: <= certified */
 	uint64_t doubt_ns;     /* when that began */
+	uint32_t doubt_tries;  /* ticks since then */
 	uint64_t wanted_ns;    /* when a client last wanted commits of replicas; 0: never */
 	uint64_t late_ns;      /* when the certificate that clients wait for is late */
+	uint32_t late_tries;   /* since one was made */
+	uint32_t hate_tries;   /* since it is hating */
 	uint64_t hole_ns;      /* when to ask for what is missing; TIME_NEVER: nothing is */
 	uint32_t hole_tries;
 	uint64_t tick_at_ns; /* TIME_NEVER: all is quiet */
@@ -302,6 +313,40 @@ static inline bool
 replica_speaks(const struct zyzzyva *r)
 {
 	return r->active && !r->silent && !r->stranded;
+}
+
+/* When to try again what has been tried so often in vain. */
+static inline uint64_t
+patience_ns(uint64_t first_ns, uint32_t tries)
+{
+	uint32_t doublings = tries / ZYZZYVA_TRIES_AT_ONCE;
+	return first_ns << (doublings < ZYZZYVA_TRIES_DOUBLINGS ? doublings
+								: ZYZZYVA_TRIES_DOUBLINGS);
+}
+
+/* Is it tried in this tick, too? Others remember for four times as long. */
+static inline bool
+is_turn(uint32_t tries)
+{
+	return tries < ZYZZYVA_TRIES_AT_ONCE || tries % ZYZZYVA_TRIES_AT_ONCE == 0;
+}
+
+/* How much more of it there may be in this tick: who floods gains nothing. */
+static inline uint32_t
+ration_left(const struct zyzzyva *r, struct ration *ration, uint32_t most)
+{
+	if (r->me.now_ns - ration->since_ns >= r->tick_ns)
+		*ration = (struct ration){.since_ns = r->me.now_ns};
+	return ration->count < most ? most - ration->count : 0;
+}
+
+static inline bool
+ration_take(const struct zyzzyva *r, struct ration *ration, uint32_t most)
+{
+	if (ration_left(r, ration, most) == 0)
+		return false;
+	ration->count++;
+	return true;
 }
 
 /* ---- the log -------------------------------------------------------------- */

@@ -139,22 +139,32 @@ speculate_on_request(struct zyzzyva *r, const struct message *m, struct outbox *
 
 /* ---- undoing -------------------------------------------------------------------- */
 
-/* Requests above `fork` are as if never executed; what clients had before is at or below it. */
+/*
+ * Requests of the batches above `fork` are as if never executed, those of one that was
+ * under way, too: some of its results may have been told. From the top down, for each
+ * client's go back one by one.
+ */
 static void
-told_undo(struct zyzzyva *r, uint64_t fork)
+requests_forget(struct zyzzyva *r, uint64_t fork, uint64_t end)
 {
-	for (uint64_t seq = r->executed; seq > fork; seq--) {
+	for (uint64_t seq = end; seq > fork; seq--) {
 		const struct slot *s = ledger_find(r, seq);
 		const struct bank *bank = s != NULL ? ledger_bank(s, s->history32) : NULL;
 		if (bank != NULL)
 			requests_undone(
 			    &r->requests, ledger_bytes(r, s, bank) + 32, bank->size - 32);
 	}
+}
+
+/* Where clients were told of something above `fork`, what they have had lies at or below `seq`. */
+static void
+told_forget(struct zyzzyva *r, uint64_t fork, uint64_t seq)
+{
 	for (uint32_t i = 0; i < r->me.config.slots_count; i++) {
 		if (r->told[i].seq <= fork)
 			continue;
 		r->told[i].timestamp = 0;
-		r->told[i].seq = fork;
+		r->told[i].seq = seq;
 	}
 }
 
@@ -162,7 +172,8 @@ void
 speculate_undo(struct zyzzyva *r, uint64_t fork, struct outbox *out)
 {
 	check(fork >= r->stable);
-	told_undo(r, fork);
+	requests_forget(r, fork, r->delivered);
+	told_forget(r, fork, fork);
 	/* A state that is on its way takes the place of what would be undone. */
 	if (r->delivered <= fork || r->fetching != 0 || r->stranded)
 		return;
@@ -176,6 +187,19 @@ speculate_undo(struct zyzzyva *r, uint64_t fork, struct outbox *out)
 	r->figures.rolled_back += r->executed - to;
 	r->executed = to;
 	r->delivered = to;
+}
+
+/*
+ * The own history may part from the one that the state is of anywhere above the stable
+ * checkpoint. What is thought to be executed and is not would be refused for good: so
+ * nothing is, and the reply cache, which came with the state, knows what was.
+ */
+void
+speculate_replace(struct zyzzyva *r, uint64_t seq)
+{
+	check(seq >= r->stable);
+	requests_forget(r, r->stable, r->delivered > r->top ? r->delivered : r->top);
+	told_forget(r, r->stable, seq);
 }
 
 void

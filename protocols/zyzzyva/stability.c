@@ -356,14 +356,16 @@ stability_fetched(struct zyzzyva *r, struct outbox *out)
 	const struct stable_certificate *c = &r->fetch_proof;
 	uint64_t seq = r->fetching;
 	check(c->head.seq == seq && seq >= r->stable);
+	speculate_replace(r, seq);
 	if (!history_is(r, seq, c->head.pair.history32)) {
 		/* What it stated of the other history it will not contradict in this view. */
 		if (r->top > seq && r->top >= r->entry)
 			r->entry = r->top + 1;
 		r->top = seq;
+		/* What was certified beyond it was of that history, too. */
+		r->certified = seq;
 		r->covered = seq;
 	}
-	speculate_undo(r, seq, out);
 	r->executed = seq;
 	r->delivered = seq;
 	r->stranded = false;

@@ -71,15 +71,11 @@ statement_on_vouch(struct zyzzyva *r, const struct message *m, struct outbox *ou
 	if (h->view != r->me.view || !replica_speaks(r) || h->seq > r->top || h->seq <= r->stable)
 		return;
 	/* A correct one asks once a tick, where it lacks something. */
-	if (r->me.now_ns - p->vouched_ns >= r->tick_ns) {
-		p->vouched_ns = r->me.now_ns;
-		p->vouched = 0;
-	}
-	if (p->vouched >= VOUCHES_PER_TICK)
+	if (!ration_take(r, &p->vouches, VOUCHES_PER_TICK))
 		return;
-	p->vouched++;
 	if (h->seq <= r->certified && r->held.head.seq >= h->seq) {
 		repair_send_certificate(r, replica_bit(h->sender), out);
+		r->figures.resent++;
 		return;
 	}
 	if (h->seq < r->entry)

@@ -113,6 +113,11 @@ fake_cluster()
 	                   lcores_busy=[0.1 * share for share in shares])
 	    for node in figures["nodes"][:4]:
 	        node.update(batches=10, executed=430)
+	if os.environ.get("FAKE_PHASES"):
+	    # The second run takes five times as long: a median does not show it.
+	    us = clients / 100 * (5 if open(os.environ["FAKE_LOG"]).read().count("\n") == 2 else 1)
+	    figures["phases"] = {side: {"receive": us, "prove": 3 * us, "client": on_clients * us}
+	                         for side, on_clients in (("replicas", 0), ("clients", 1))}
 	json.dump(figures, open(value("--json"), "w"))
 	END
 }
@@ -277,6 +282,29 @@ protocols_needs_a_protocol()
 		--rows fast
 }
 
+where_shares()
+{
+	: >"$FAKE_LOG"
+	FAKE_PHASES=1 perf/where.sh --build "$fake" --rows 'pbft fast, one' --repeats 3 --seconds 1 \
+		--json "$place/where.json" >"$place/told"
+	[[ $(wc -l <"$FAKE_LOG") == 3 ]]
+	grep -q 'pbft fast, one client: 500 Kops/s, 3 us of CPU an operation' "$place/told"
+	grep -q 'clients us .* 0.01 .* 0.03 .* 0.01 .* 0.05$' "$place/told"
+	grep -q 'share .* 22.2% .* 66.7% .* 11.1% .* 100.0%$' "$place/told"
+	python3 -B - "$place/where.json" <<-'END'
+	import json, sys
+	(row,) = json.load(open(sys.argv[1]))["rows"]
+	assert row["phases"]["replicas"] == {"receive": 0.01, "prove": 0.03, "client": 0}, row
+	END
+}
+
+where_tells_failures()
+{
+	fails perf/where.sh --build "$fake" --repeats 1 --seconds 1 2>"$place/told"
+	grep -q 'counts no phases' "$place/told"
+	FAKE_PHASES=1 FAKE_FAIL=zyzzyva fails perf/where.sh --build "$fake" --rows zyzzyva
+}
+
 scale_small()
 {
 	perf/scale.sh --build "$fake" --lcores 1 --repeats 2 --seconds 1 --out "$place/scale" "$@"
@@ -428,7 +456,8 @@ fake_bench >"$fake/perf/bench"
 chmod +x "$fake/oskr-cluster" "$fake/perf/bench"
 
 for script in deploy/setup.sh deploy/quickstart.sh perf/sweep.sh perf/ratio.sh \
-	perf/protocols.sh perf/links.sh perf/scale.sh perf/regress.sh tests/run.sh tests/tidy.sh; do
+	perf/protocols.sh perf/links.sh perf/scale.sh perf/regress.sh perf/where.sh tests/run.sh \
+	tests/tidy.sh; do
 	expect "$script -h" helps "$script"
 	expect "$script refuses an unknown option" refuses "$script" --no-such-option
 done
@@ -442,11 +471,12 @@ expect "protocols refuses an unknown mode" refuses perf/protocols.sh -m raft
 expect "ratio refuses no repeats" refuses perf/ratio.sh --repeats 0
 expect "links refuses a link that is none" refuses perf/links.sh --links pigeon
 expect "scale refuses lcores that are not there" refuses perf/scale.sh --lcores 5000
+expect "where refuses a row that is none" refuses perf/where.sh --rows 'no such row'
 expect "scale refuses instances without one" refuses perf/scale.sh --instances 2,4
 # A function in `expect` runs without errexit, so each story is a shell of its own.
 for story in sweep_writes_results sweep_resumes sweep_runs_another_command_anew \
 	sweep_fresh_runs_all sweep_takes_rates sweep_makes_the_table sweep_stops_cleanly sweep_tells_failures \
-	ratio_judges scale_measures scale_tells scale_divides scale_tells_failures \
+	ratio_judges where_shares where_tells_failures scale_measures scale_tells scale_divides scale_tells_failures \
 	protocols_judges protocols_needs_a_protocol report_has_every_mode \
 	report_is_whole report_tells_failures report_tells_wrong_answers \
 	setup_is_repeatable; do

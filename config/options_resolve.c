@@ -343,6 +343,14 @@ resolve_process(
 		return fail(program, error, "--index is missing: %s",
 		    "say which replica of the cluster file this is, from 0");
 	}
+	/* A queue for each lcore that has one of its own, or one for all of them. */
+	uint32_t parts = options->pillars + 1;
+	if (!options_given(options, OPTION_QUEUES))
+		options->queues = parts;
+	if (options->pillars > 0 && options->queues != 1 && options->queues != parts) {
+		return fail(program, error, "--queues %u does not fit --pillars %u: give 1 or %u",
+		    options->queues, options->pillars, parts);
+	}
 	if (program->program == PROGRAM_CLIENT && options->clients > options->slots) {
 		return fail(program, error,
 		    "--clients %u are more than the --slots %u of a client node: give fewer, or "

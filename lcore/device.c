@@ -15,6 +15,7 @@
 
 #include "engine/check.h"
 #include "lcore/buffer.h"
+#include "lcore/device_flow.h"
 #include "lcore/frame.h"
 #include "lcore/steer.h"
 
@@ -32,6 +33,7 @@ enum {
 /* What the driver can do, and what is left for us. */
 struct abilities {
 	bool rss;
+	bool flow; /* a rule leads what is ours to the first queue */
 	bool checksum;
 	bool group;	  /* takes frames to groups when asked to */
 	bool promiscuous; /* takes all frames: we look at addresses */
@@ -395,6 +397,8 @@ start(struct device *d, const struct rte_eth_dev_info *info, const struct device
 	d->can.group = !config->group || rte_eth_allmulticast_enable(d->port) == 0;
 	if (d->can.rss)
 		rss_table_set(d, info->reta_size);
+	else if (d->queues_count > 1 && config->first_queue_udp != 0)
+		d->can.flow = device_flow_set(d->port, config->first_queue_udp, 0);
 	return true;
 }
 
@@ -406,11 +410,11 @@ text_write(struct device *d, const struct device_config *config)
 	rte_ether_format_addr(mac, sizeof(mac), &d->mac);
 	snprintf(left, sizeof(left), "%s%s%s%s", "addresses",
 	    d->can.checksum ? "" : ", header checksums",
-	    d->queues_count == 1 || d->can.rss ? "" : ", hand-over between queues",
+	    d->queues_count == 1 || d->can.rss || d->can.flow ? "" : ", hand-over between queues",
 	    d->can.group ? "" : ", groups as the device likes");
 	snprintf(d->text, sizeof(d->text), "port %s: %s, %s, MTU %u, %u queue%s%s; in software: %s",
 	    d->name, d->driver, mac, config->mtu, d->queues_count, d->queues_count == 1 ? "" : "s",
-	    d->can.rss ? " by RSS" : "", left);
+	    d->can.rss ? " by RSS" : (d->can.flow ? " by a flow rule" : ""), left);
 }
 
 static bool

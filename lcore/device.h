@@ -42,6 +42,8 @@ struct device_config {
 	/* The address that the cluster file gives; NULL: the device's own is taken. */
 	const struct rte_ether_addr *mac;
 	bool group; /* frames to group addresses are wanted */
+	/* What comes to this UDP port is the first queue's; 0: each queue's lcore has its own. */
+	uint16_t first_queue_udp;
 };
 
 /* Of one queue; its lcore writes, others read single words. */

@@ -54,6 +54,8 @@ device_start(struct process *p, const struct process_config *config, char *error
 	    .mtu = o->mtu,
 	    .group = program->file.has_multicast && !is_client(config),
 	};
+	if (!is_client(config) && o->pillars == 0)
+		device.first_queue_udp = program->file.replicas[config->keys->self].port;
 	if (!is_client(config)) {
 		const struct cluster_address *own = &program->file.replicas[config->keys->self];
 		memcpy(mac.addr_bytes, own->mac, sizeof(mac.addr_bytes));

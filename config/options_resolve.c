@@ -76,10 +76,12 @@ resolve_replicas(
 		    options->instances);
 	}
 	if (options->pillars > options->instances) {
+		bool file = (program->program & PROGRAM_REPLICA) != 0;
 		return fail(program, error,
-		    "--pillars %u are more than --instances %u, and some would have nothing to do: "
+		    "--pillars %u are more than %s %u, and some would have nothing to do: "
 		    "give fewer",
-		    options->pillars, options->instances);
+		    options->pillars, file ? "the cluster file's instances" : "--instances",
+		    options->instances);
 	}
 	/* What may be undone stays on the lcore that executes it. */
 	if (options->pillars > 0 && (mode->speculative || options->tentative)) {

@@ -334,9 +334,13 @@ def stats(replica):
     return {re.sub(r"^replica_\d+/", "", name): value for name, value in rows.items()}
 
 
+def telemetry(process, command):
+    prefix = next(w for w in process.words if w.startswith("--file-prefix=")).split("=", 1)[1]
+    return rig.telemetry(prefix, command)[command]
+
+
 def shards(replica):
-    prefix = next(w for w in replica.words if w.startswith("--file-prefix=")).split("=", 1)[1]
-    return rig.telemetry(prefix, "/oskr/shards")["/oskr/shards"]
+    return telemetry(replica, "/oskr/shards")
 
 
 def landed(replica):
@@ -355,7 +359,8 @@ def drops(before, after):
 
 
 def flood(folder):
-    """Malformed frames, as many as a host can send, to the primary: honest clients go on."""
+    """Malformed and forged frames, as many as a host can send, to the primary: honest clients
+    go on."""
     net = netns(folder)
     cluster = rig.Cluster(programs, folder, net, "pbft")
     seconds = 3
@@ -372,7 +377,9 @@ def flood(folder):
         before, begin, end = client()
         honest = end["rx_frames"] - begin["rx_frames"]
         memory = memory_kib(cluster.replicas[0])
-        flooder = rig.Process(host + [str(20 * rig.SLOW)], os.path.join(folder, "flood.log"))
+        info = telemetry(cluster.replicas[0], "/oskr/info")
+        known = [str(info["cluster"]), str(info["protocol_number"])]
+        flooder = rig.Process(host + [str(20 * rig.SLOW)] + known, os.path.join(folder, "flood.log"))
         time.sleep(0.5)
         during, begin, end = client()
         need(flooder.runs(), f"the flood ended before the client: {flooder.tail()}")
@@ -380,10 +387,13 @@ def flood(folder):
         frames, dropped = end["rx_frames"] - begin["rx_frames"], drops(begin, end)
         grown = memory_kib(cluster.replicas[0]) - memory
         after, _, _ = client()
+        unproven = end["enrol_unproven"] - begin["enrol_unproven"]
         print(f"    {before['throughput']:.0f} ops/s before, {during['throughput']:.0f} in the "
               f"flood, {after['throughput']:.0f} after; the primary took {frames} frames in the "
-              f"flood and dropped {dropped}, where it took {honest} before; memory +{grown} KiB")
+              f"flood and dropped {dropped} and {unproven} forged HELLOs, where it took {honest} before; "
+              f"memory +{grown} KiB")
         need(dropped > honest, "the flood did not arrive")
+        need(unproven > 0 and end["drop_unproven"] > begin["drop_unproven"], "no forgery arrived")
         # What the honest lost, the port was busy with: it took no fewer frames than before.
         need(frames >= honest / 2, f"{frames} frames in the flood, {honest} before")
         need(grown == 0, f"memory grew by {grown} KiB")

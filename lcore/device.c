@@ -357,8 +357,10 @@ queues_open(struct device *d, const struct device_config *config, char *error)
 	int socket = rte_eth_dev_socket_id(d->port);
 	snprintf(name, sizeof(name), "device_%u", d->port);
 	uint32_t ends = config->ends_count;
-	d->pool = buffer_pool_create_device(
-	    name, buffers_count(d->queues_count, ends), data_size(config->mtu));
+	bool shared = strcmp(d->driver, "net_af_xdp") == 0;
+	uint32_t count = buffers_count(d->queues_count, ends);
+	d->pool = shared ? buffer_pool_create_dense(name, count, data_size(config->mtu))
+			 : buffer_pool_create_device(name, count, data_size(config->mtu));
 	if (d->pool == NULL) {
 		uint32_t mib = device_memory_mib(d->queues_count, ends, config->mtu);
 		return refuse(error,

@@ -379,7 +379,8 @@ def flood(folder):
         memory = memory_kib(cluster.replicas[0])
         info = telemetry(cluster.replicas[0], "/oskr/info")
         known = [str(info["cluster"]), str(info["protocol_number"])]
-        flooder = rig.Process(host + [str(20 * rig.SLOW)] + known, os.path.join(folder, "flood.log"))
+        flooder = rig.Process(host + [str(20 * rig.SLOW)] + known,
+                              os.path.join(folder, "flood.log"))
         time.sleep(0.5)
         during, begin, end = client()
         need(flooder.runs(), f"the flood ended before the client: {flooder.tail()}")
@@ -390,8 +391,8 @@ def flood(folder):
         unproven = end["enrol_unproven"] - begin["enrol_unproven"]
         print(f"    {before['throughput']:.0f} ops/s before, {during['throughput']:.0f} in the "
               f"flood, {after['throughput']:.0f} after; the primary took {frames} frames in the "
-              f"flood and dropped {dropped} and {unproven} forged HELLOs, where it took {honest} before; "
-              f"memory +{grown} KiB")
+              f"flood and dropped {dropped} and {unproven} forged HELLOs, where it took {honest} "
+              f"before; memory +{grown} KiB")
         need(dropped > honest, "the flood did not arrive")
         need(unproven > 0 and end["drop_unproven"] > begin["drop_unproven"], "no forgery arrived")
         # What the honest lost, the port was busy with: it took no fewer frames than before.

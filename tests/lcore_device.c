@@ -209,6 +209,39 @@ odd_frames(void)
 }
 
 static void
+span_add(struct rte_mempool *pool, void *span, void *object, unsigned int index)
+{
+	uintptr_t *ends = span;
+	uintptr_t at = (uintptr_t)object - pool->header_size;
+	ends[0] = index == 0 || at < ends[0] ? at : ends[0];
+	ends[1] = index == 0 || at > ends[1] ? at : ends[1];
+}
+
+/* What net_af_xdp tells the kernel of the pool: where it begins, and count times a size. */
+static void
+shared_buffers_lie_side_by_side(void)
+{
+	enum { COUNT = 1000, DATA_SIZE = 2048 };
+	uintptr_t ends[2] = {0, 0};
+	struct rte_mempool *pool = buffer_pool_create_dense("dense", COUNT, DATA_SIZE);
+	struct rte_mbuf *m;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(pool);
+	uint32_t each = pool->header_size + pool->elt_size + pool->trailer_size;
+	CU_ASSERT_EQUAL(rte_mempool_obj_iter(pool, span_add, ends), COUNT);
+	CU_ASSERT_EQUAL(pool->nb_mem_chunks, 1);
+	CU_ASSERT_EQUAL(ends[1] - ends[0], (COUNT - 1) * (uintptr_t)each);
+	/* Otherwise they are what device buffers are. */
+	m = rte_pktmbuf_alloc(pool);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
+	CU_ASSERT_EQUAL(m->priv_size, BUFFER_DEVICE_MARK);
+	CU_ASSERT_TRUE(rte_pktmbuf_tailroom(m) >= DATA_SIZE);
+	CU_ASSERT_EQUAL(m->pool, pool);
+	rte_pktmbuf_free(m);
+	CU_ASSERT_EQUAL(rte_mempool_avail_count(pool), COUNT);
+	buffer_pool_free(pool);
+}
+
+static void
 bad_starts_are_refused(void)
 {
 	struct port p = port_new("bad");
@@ -732,6 +765,7 @@ static const struct unit_story stories[] = {
     {"frames come and go", frames_come_and_go},
     {"others' frames are kept out", others_frames_are_kept_out},
     {"odd frames", odd_frames},
+    {"shared buffers lie side by side", shared_buffers_lie_side_by_side},
     {"bad starts are refused", bad_starts_are_refused},
     {"ports lead to every queue", ports_lead_to_every_queue},
     {"strays are handed over", strays_are_handed_over_and_their_senders_told},

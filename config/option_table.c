@@ -146,7 +146,7 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .parse = option_parse_u32,
 	    .max = LIMIT_PILLARS,
 	    FIELD(pillars),
-	    .programs = PROGRAM_CLUSTER,
+	    .programs = REPLICAS,
 	    .group = GROUP_MACHINE,
 	},
     [OPTION_BATCH] =
@@ -574,6 +574,7 @@ const struct option_row option_table[OPTION_COUNT] = {
 	    .name = "queues",
 	    .argument = "N",
 	    .initial = "1",
+	    .shown = "1; with --pillars one for each and for the executor, where the port can",
 	    .help = "queues of the port, each with an lcore of its own; the first is the "
 		    "replica's, others hand over to it what is not theirs",
 	    .parse = option_parse_u32,
@@ -587,7 +588,7 @@ const struct option_row option_table[OPTION_COUNT] = {
 	{
 	    .name = "helpers",
 	    .argument = "N",
-	    .shown = "0; of a process of its own: every lcore that has no queue",
+	    .shown = "0; of a process of its own: every lcore that has no queue and no pillar",
 	    .help = "the last N lcores only sign and verify, for all others",
 	    .parse = option_parse_u32,
 	    .max = LIMIT_LCORES - 1,

@@ -76,10 +76,12 @@ resolve_replicas(
 		    options->instances);
 	}
 	if (options->pillars > options->instances) {
+		bool file = (program->program & PROGRAM_REPLICA) != 0;
 		return fail(program, error,
-		    "--pillars %u are more than --instances %u, and some would have nothing to do: "
+		    "--pillars %u are more than %s %u, and some would have nothing to do: "
 		    "give fewer",
-		    options->pillars, options->instances);
+		    options->pillars, file ? "the cluster file's instances" : "--instances",
+		    options->instances);
 	}
 	/* What may be undone stays on the lcore that executes it. */
 	if (options->pillars > 0 && (mode->speculative || options->tentative)) {
@@ -342,6 +344,14 @@ resolve_process(
 	if (program->program == PROGRAM_REPLICA && !options_given(options, OPTION_INDEX)) {
 		return fail(program, error, "--index is missing: %s",
 		    "say which replica of the cluster file this is, from 0");
+	}
+	/* A queue for each lcore that has one of its own, or one for all of them. */
+	uint32_t parts = options->pillars + 1;
+	if (!options_given(options, OPTION_QUEUES))
+		options->queues = parts;
+	if (options->pillars > 0 && options->queues != 1 && options->queues != parts) {
+		return fail(program, error, "--queues %u does not fit --pillars %u: give 1 or %u",
+		    options->queues, options->pillars, parts);
 	}
 	if (program->program == PROGRAM_CLIENT && options->clients > options->slots) {
 		return fail(program, error,

@@ -320,11 +320,12 @@ def number_of(least, most):
 def options_parser():
     parser = OptionParser(
         prog="local.sh", allow_abbrev=False,
-        usage="deploy/local.sh memif|netns|tap -m MODE [OPTION...] [-- CLIENT'S OPTIONS]",
+        usage="deploy/local.sh memif|netns|tap|xdp -m MODE [OPTION...] [-- CLIENT'S OPTIONS]",
         description="Rehearses a cluster on this machine: each replica and the client in a "
                     "process of its own; right answers and a clean end, or exit status 1.",
         epilog="Networks: memif (shared memory and oskr-switch, any user), netns (a network "
-               "namespace each, veth, a bridge; root), tap (TAP devices and a bridge; root). "
+               "namespace each, veth, a bridge; root), tap (TAP devices and a bridge; root), "
+               "xdp (as netns, with AF_XDP in place of af_packet; root). "
                "Exit status: 0 all answers right, all ended cleanly; 1 not so; 2 a bad option, "
                "or it cannot be done here; 130 interrupted.")
     add = parser.add_argument

@@ -107,6 +107,13 @@ class Namespaces:
         self.made.clear()
 
 
+class Xdp(Namespaces):
+    """The same, with AF_XDP sockets: DPDK gets frames before the kernel's stack does."""
+
+    def eal(self, _node):
+        return ["--vdev=net_af_xdp0,iface=oskr0"]
+
+
 class Taps(Namespaces):
     """A TAP device for each process, all on a bridge in one namespace."""
     attaches = True
@@ -134,4 +141,4 @@ class Taps(Namespaces):
         run(*link, "addrgenmode", "none", "master", "br0", "up")
 
 
-NETWORKS = {"memif": Memif, "netns": Namespaces, "tap": Taps}
+NETWORKS = {"memif": Memif, "netns": Namespaces, "tap": Taps, "xdp": Xdp}

@@ -248,6 +248,7 @@ enrol_guest_write(struct enrol_guest *guest, uint16_t replica, struct send *send
 {
 	const struct enrol_config *config = &guest->desk.config;
 	struct message_header form = {
+	    .instance = MESSAGE_INSTANCE_NONE,
 	    .sender = (uint16_t)(config->terms.slots * config->self),
 	    .type = MESSAGE_HELLO,
 	    .seq = config->started,

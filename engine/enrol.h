@@ -10,7 +10,8 @@
  *
  *     HELLO, WELCOME:  header | struct enrol_body | MAC
  *     header.seq: when the client started; header.protocol: ENROL_PROTOCOL
- *     header.instance of a WELCOME: the client node's first slot, as in a reply
+ *     header.instance of a WELCOME: the client node's first slot, as in a reply;
+ *     of a HELLO: MESSAGE_INSTANCE_NONE, for it goes to the replica's executor
  *
  * A client that starts again has a later start, and its former life's HELLOs,
  * if somebody sends them again, change nothing. Pure; one core owns an object.
@@ -47,8 +48,11 @@ struct enrol_terms {
 	uint8_t request_proof;
 	uint8_t reply_proof;
 	uint8_t flags;
+	uint8_t queues; /* of the replica's port, and its pillars: where to send (lcore/steer.h); */
+	uint8_t pillars;     /* of a replica alone, zero in a HELLO: need not be the same */
+	uint8_t reserved[2]; /* zero */
 };
-static_assert(sizeof(struct enrol_terms) == 24, "no padding");
+static_assert(sizeof(struct enrol_terms) == 28, "no padding");
 
 /* Where the client node is. */
 struct enrol_address {
@@ -78,7 +82,7 @@ struct enrol_body {
 	struct enrol_terms terms;     /* of the sender */
 	struct enrol_address address; /* of the client node; zero in a WELCOME */
 	uint32_t status;	      /* enum enrol_status of a WELCOME; zero in a HELLO */
-	uint8_t reserved[24];	      /* zero */
+	uint8_t reserved[20];	      /* zero */
 };
 static_assert(sizeof(struct enrol_body) == 64, "one cache line");
 

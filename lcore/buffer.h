@@ -38,6 +38,13 @@ struct rte_mempool *buffer_pool_create(const char *name, uint32_t count, uint32_
  */
 struct rte_mempool *buffer_pool_create_device(const char *name, uint32_t count, uint32_t data_size);
 
+/*
+ * The same, side by side from page to page: for net_af_xdp, which shares the pool with the
+ * kernel as one area, of the size that it would have then. Not for what reads it by
+ * physical addresses.
+ */
+struct rte_mempool *buffer_pool_create_dense(const char *name, uint32_t count, uint32_t data_size);
+
 /* Frees the pool, all of whose buffers are back; NULL is allowed. */
 void buffer_pool_free(struct rte_mempool *pool);
 

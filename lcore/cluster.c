@@ -106,7 +106,8 @@ uint32_t
 cluster_buffers_count(const struct cluster *c, bool segments)
 {
 	uint32_t per_client = 2u * c->replicas_count;
-	uint32_t pillars = c->replicas_count * c->options->pillars;
+	/* A process of its own has one replica, or none. */
+	uint32_t pillars = RTE_MIN(c->nodes_count, c->replicas_count) * c->options->pillars;
 	return (c->nodes_count + pillars) * BUFFERS_PER_NODE + c->options->clients * per_client +
 	       c->lcores_count * BUFFER_CACHE_COUNT * 3 / 2 + (segments ? BUFFERS_FOR_SEGMENTS : 0);
 }

@@ -35,23 +35,30 @@ queues_row(const struct process *p, struct count_rows *rows, const char *name, s
 	row(rows, name, &sum);
 }
 
-/* A port's, its device's and its owner's. */
+/* The same of its lcores' ends. */
+static void
+ends_row(const struct process *p, struct count_rows *rows, const char *name, size_t offset)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < p->ends_count; i++) {
+		const uint8_t *at = (const uint8_t *)steer_counters(p->steer, i) + offset;
+		sum += __atomic_load_n((const uint64_t *)(const void *)at, __ATOMIC_RELAXED);
+	}
+	row(rows, name, &sum);
+}
+
+/* A port's, its device's and its lcores'. */
 static void
 port_drops_add(const struct process *p, struct count_rows *rows)
 {
 	const struct device_status *d = device_status(p->device);
-	const struct endpoint_counters *e = endpoint_counters(p->cluster.nodes[0].endpoint);
-	uint64_t lost = 0;
-	for (uint32_t i = 1; i < p->queues_count; i++)
-		lost +=
-		    __atomic_load_n(&steer_counters(p->steer, i)->handed_lost, __ATOMIC_RELAXED);
 	queues_row(p, rows, "drop_port_checksum", offsetof(struct device_counters, rx_checksum));
 	queues_row(p, rows, "drop_port_pieces", offsetof(struct device_counters, rx_pieces));
 	queues_row(p, rows, "drop_port_full", offsetof(struct device_counters, tx_full));
 	row(rows, "drop_port_missed", &d->missed);
 	row(rows, "drop_port_no_buffer", &d->no_buffer);
-	row(rows, "drop_handed", &lost);
-	row(rows, "drop_client_unknown", &e->tx_unknown);
+	ends_row(p, rows, "drop_handed", offsetof(struct steer_counters, handed_lost));
+	ends_row(p, rows, "drop_sending", offsetof(struct steer_counters, sent_lost));
 }
 
 /* What there is in a process of its own beside what a node of the embedded cluster has. */
@@ -61,17 +68,12 @@ process_add(const struct process *p, struct count_rows *rows)
 	const struct enrolment *e = &p->enrolment;
 	const struct enrol_counters *k =
 	    e->host != NULL ? enrol_host_counters(e->host) : enrol_guest_counters(e->guest);
-	uint64_t handed = 0;
-	for (uint32_t i = 1; i < p->queues_count; i++)
-		handed += __atomic_load_n(&steer_counters(p->steer, i)->handed, __ATOMIC_RELAXED);
-	row(rows, "landed_right", &steer_counters(p->steer, 0)->right);
-	row(rows, "handed_over", &handed);
+	ends_row(p, rows, "landed_right", offsetof(struct steer_counters, right));
+	ends_row(p, rows, "handed_over", offsetof(struct steer_counters, handed));
 	queues_row(p, rows, "port_other", offsetof(struct device_counters, rx_other));
 	queues_row(p, rows, "port_joined", offsetof(struct device_counters, rx_joined));
 	row(rows, "link_changes", &device_status(p->device)->link_changes);
 	row(rows, "link_connects", &device_status(p->device)->connects);
-	row(rows, "ports_changed", &endpoint_counters(p->cluster.nodes[0].endpoint)->steered);
-	row(rows, "tx_group", &endpoint_counters(p->cluster.nodes[0].endpoint)->tx_group);
 	row(rows, "enrol_taken", &k->taken);
 	row(rows, "enrol_malformed", &k->malformed);
 	row(rows, "enrol_unproven", &k->unproven);
@@ -89,11 +91,14 @@ drops_add(const struct cluster *c, const struct node *node, struct count_rows *r
 	    "drop_frame_ethertype", "drop_frame_ip", "drop_frame_port", "drop_frame_segmented"};
 	const struct endpoint_counters *e = endpoint_counters(node->endpoint);
 	const struct shard *s = node_shard(node);
-	if (c->process != NULL)
+	/* The port is counted once, with the node that owns it. */
+	if (c->process != NULL && node->of == NULL)
 		port_drops_add(c->process, rows);
-	else
+	else if (c->process == NULL)
 		switch_drops_add(
 		    fabric_queue_counters(c->fabric, node->index, node_part(node)), rows);
+	if (c->process != NULL)
+		row(rows, "drop_client_unknown", &e->tx_unknown);
 	row(rows, "drop_no_buffer", &e->rx_no_copy);
 	row(rows, "drop_no_slot", &e->tx_no_slot);
 	row(rows, "drop_no_copy", &e->tx_no_copy);
@@ -231,8 +236,12 @@ counts_here(const struct cluster *c, const struct node *node, struct count_rows 
 		row(rows, "refused", &k->refused);
 		row(rows, "lost", &k->lost);
 	}
-	if (c->process != NULL)
+	if (c->process != NULL && node->of == NULL)
 		process_add(c->process, rows);
+	if (c->process != NULL) {
+		row(rows, "ports_changed", &endpoint_counters(node->endpoint)->steered);
+		row(rows, "tx_group", &endpoint_counters(node->endpoint)->tx_group);
+	}
 	if (s->segmenter != NULL)
 		segments_add(s, rows);
 	drops_add(c, node, rows);

@@ -15,13 +15,14 @@
 
 #include "engine/check.h"
 #include "lcore/buffer.h"
+#include "lcore/device_flow.h"
 #include "lcore/frame.h"
 #include "lcore/steer.h"
 
 enum {
 	RX_DESCRIPTORS = 1024,
 	TX_DESCRIPTORS = 1024,
-	BURST_BUFFERS = 1024, /* a queue's, on their way through the node or to its owner */
+	BURST_BUFFERS = 1024, /* an lcore's, on their way through the node or to it (steer.h) */
 	POOL_NAME_SIZE = 32,
 	ETHERNET_SIZE = 14,
 	/* af_packet asks for a buffer of its ring's frame whatever the MTU is. */
@@ -32,6 +33,7 @@ enum {
 /* What the driver can do, and what is left for us. */
 struct abilities {
 	bool rss;
+	bool flow; /* a rule leads what is ours to the first queue */
 	bool checksum;
 	bool group;	  /* takes frames to groups when asked to */
 	bool promiscuous; /* takes all frames: we look at addresses */
@@ -264,15 +266,30 @@ mtu_is_free(const struct device *d)
 	       strcmp(d->driver, "net_null") == 0;
 }
 
+/*
+ * A memif port has any number, but what counts is how many its peer has, which nobody knows
+ * before they are connected: more than one only where that was asked for.
+ */
+static uint16_t
+queues_choose(
+    const struct device *d, const struct rte_eth_dev_info *info, const struct device_config *config)
+{
+	bool enough = config->queues_count <= info->max_rx_queues &&
+		      config->queues_count <= info->max_tx_queues &&
+		      strcmp(d->driver, "net_memif") != 0;
+	return enough || !config->or_one ? (uint16_t)config->queues_count : 1;
+}
+
 static bool
 configure(struct device *d, const struct rte_eth_dev_info *info, const struct device_config *config,
     char *error)
 {
 	struct rte_eth_conf conf = {0};
+	uint16_t queues = queues_choose(d, info, config);
 	d->can.checksum = (info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0;
 	if (d->can.checksum)
 		conf.rxmode.offloads |= RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
-	if (config->queues_count > 1 && rss_possible(info)) {
+	if (queues > 1 && rss_possible(info)) {
 		d->can.rss = true;
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf = (struct rte_eth_rss_conf){
@@ -283,7 +300,6 @@ configure(struct device *d, const struct rte_eth_dev_info *info, const struct de
 	}
 	if (config->mtu > RTE_ETHER_MTU && !mtu_is_free(d))
 		conf.rxmode.mtu = config->mtu;
-	uint16_t queues = (uint16_t)config->queues_count;
 	if (queues > info->max_rx_queues || queues > info->max_tx_queues) {
 		return refuse(error, "port %s has %u queues: give --queues %u, or the device more",
 		    d->name, RTE_MIN(info->max_rx_queues, info->max_tx_queues),
@@ -312,16 +328,24 @@ data_size(uint32_t mtu)
 }
 
 static uint32_t
-buffers_count(uint32_t queues_count)
+buffers_count(uint32_t queues_count, uint32_t ends_count)
 {
-	return queues_count * (RX_DESCRIPTORS + BURST_BUFFERS + BUFFER_CACHE_COUNT * 3 / 2) - 1;
+	uint32_t ends = RTE_MAX(queues_count, ends_count);
+	return queues_count * RX_DESCRIPTORS + ends * (BURST_BUFFERS + BUFFER_CACHE_COUNT * 3 / 2) -
+	       1;
 }
 
 uint32_t
-device_memory_mib(uint32_t queues_count, uint32_t mtu)
+device_memory_mib(uint32_t queues_count, uint32_t ends_count, uint32_t mtu)
 {
 	uint64_t each = sizeof(struct rte_mbuf) + RTE_PKTMBUF_HEADROOM + data_size(mtu) + 64;
-	return (uint32_t)(buffers_count(queues_count) * each >> 20) + 1;
+	return (uint32_t)(buffers_count(queues_count, ends_count) * each >> 20) + 1;
+}
+
+uint32_t
+device_queues_count(const struct device *d)
+{
+	return d->queues_count;
 }
 
 static bool
@@ -332,10 +356,13 @@ queues_open(struct device *d, const struct device_config *config, char *error)
 	uint16_t tx_count = TX_DESCRIPTORS;
 	int socket = rte_eth_dev_socket_id(d->port);
 	snprintf(name, sizeof(name), "device_%u", d->port);
-	d->pool =
-	    buffer_pool_create_device(name, buffers_count(d->queues_count), data_size(config->mtu));
+	uint32_t ends = config->ends_count;
+	bool shared = strcmp(d->driver, "net_af_xdp") == 0;
+	uint32_t count = buffers_count(d->queues_count, ends);
+	d->pool = shared ? buffer_pool_create_dense(name, count, data_size(config->mtu))
+			 : buffer_pool_create_device(name, count, data_size(config->mtu));
 	if (d->pool == NULL) {
-		uint32_t mib = device_memory_mib(d->queues_count, config->mtu);
+		uint32_t mib = device_memory_mib(d->queues_count, ends, config->mtu);
 		return refuse(error,
 		    "EAL has too little memory: port %s needs %u MiB for buffers; "
 		    "give EAL more with -m",
@@ -372,6 +399,8 @@ start(struct device *d, const struct rte_eth_dev_info *info, const struct device
 	d->can.group = !config->group || rte_eth_allmulticast_enable(d->port) == 0;
 	if (d->can.rss)
 		rss_table_set(d, info->reta_size);
+	else if (d->queues_count > 1 && config->first_queue_udp != 0)
+		d->can.flow = device_flow_set(d->port, config->first_queue_udp, 0);
 	return true;
 }
 
@@ -383,11 +412,11 @@ text_write(struct device *d, const struct device_config *config)
 	rte_ether_format_addr(mac, sizeof(mac), &d->mac);
 	snprintf(left, sizeof(left), "%s%s%s%s", "addresses",
 	    d->can.checksum ? "" : ", header checksums",
-	    d->queues_count == 1 || d->can.rss ? "" : ", hand-over between queues",
+	    d->queues_count == 1 || d->can.rss || d->can.flow ? "" : ", hand-over between queues",
 	    d->can.group ? "" : ", groups as the device likes");
 	snprintf(d->text, sizeof(d->text), "port %s: %s, %s, MTU %u, %u queue%s%s; in software: %s",
 	    d->name, d->driver, mac, config->mtu, d->queues_count, d->queues_count == 1 ? "" : "s",
-	    d->can.rss ? " by RSS" : "", left);
+	    d->can.rss ? " by RSS" : (d->can.flow ? " by a flow rule" : ""), left);
 }
 
 static bool

@@ -36,10 +36,14 @@ enum {
 struct device_config {
 	const char *port; /* number or name; NULL: the only one */
 	uint32_t queues_count;
+	bool or_one;	     /* one queue will do, where the device has fewer */
+	uint32_t ends_count; /* lcores that frames go through; 0: as many as queues */
 	uint32_t mtu;
 	/* The address that the cluster file gives; NULL: the device's own is taken. */
 	const struct rte_ether_addr *mac;
 	bool group; /* frames to group addresses are wanted */
+	/* What comes to this UDP port is the first queue's; 0: each queue's lcore has its own. */
+	uint16_t first_queue_udp;
 };
 
 /* Of one queue; its lcore writes, others read single words. */
@@ -75,7 +79,10 @@ struct device *device_open(const struct device_config *config, char *error);
 void device_close(struct device *d);
 
 /* MiB of EAL's memory that device_open() takes, before there is a device. */
-uint32_t device_memory_mib(uint32_t queues_count, uint32_t mtu);
+uint32_t device_memory_mib(uint32_t queues_count, uint32_t ends_count, uint32_t mtu);
+
+/* As many as were asked for, or one (device_config.or_one). */
+uint32_t device_queues_count(const struct device *d);
 
 struct port_queue device_queue(struct device *d, uint32_t queue);
 

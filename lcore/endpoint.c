@@ -42,61 +42,109 @@ struct endpoint {
 	struct rte_mbuf *tx[TX_MAX];
 	struct rte_mbuf *loop[LOOP_MAX];
 	bool loop_own[LOOP_MAX]; /* sealed here, not another's that was relayed */
-	uint16_t pillars_count;	 /* of every replica */
 	uint16_t instances_count;
+	uint16_t parts_max;   /* templates of each replica */
+	uint16_t group_parts; /* of each replica, where the group can be used */
+	bool has_group;
+	struct frame_address group;
+	struct frame_address *addresses; /* of replicas; behind the templates */
+	uint16_t pillars[LIMIT_REPLICAS];
+	uint16_t queues[LIMIT_REPLICAS];
 	struct frame_template templates[]; /* to each part of each replica, then to client nodes */
 };
 
 /* To replicas of several queues by a source port that leads to the one of the part. */
 static void
-template_set(struct frame_template *template, const struct endpoint_config *config,
-    const struct frame_address *to, uint32_t part)
+template_set(struct endpoint *e, struct frame_template *template, const struct frame_address *to,
+    uint32_t part, uint16_t queues_count)
 {
-	struct frame_address from = config->addresses[config->self];
+	struct frame_address from = e->self;
 	const struct steer_flow flow = {from.ip, to->ip, from.port, to->port};
-	if (config->queues_count > 1)
-		from.port = steer_port(&flow, (uint16_t)part, config->queues_count);
+	if (part < queues_count && queues_count > 1)
+		from.port = steer_port(&flow, (uint16_t)part, queues_count);
 	frame_template_init(template, &from, to);
 }
 
 static inline struct frame_template *
 template_of_client(struct endpoint *e, uint32_t client)
 {
-	return &e->templates[e->replicas_count * (1u + e->pillars_count) + client];
+	return &e->templates[(uint32_t)e->replicas_count * e->parts_max + client];
 }
 
 static inline uint32_t
-part_of(const struct endpoint *e, const struct message_header *header)
+part_of(const struct endpoint *e, const struct message_header *header, uint32_t replica)
 {
-	return pillar_part(header->instance, e->instances_count, e->pillars_count);
+	return pillar_part(header->instance, e->instances_count, e->pillars[replica]);
 }
 
-/* The group's frames are told from others' by the port alone: it must be everybody's. */
 static void
-group_set(struct endpoint *e, const struct endpoint_config *config)
+replica_set(struct endpoint *e, uint16_t replica, uint16_t queues_count, uint16_t pillars_count)
 {
-	uint64_t all = ~0ull >> (64 - config->replicas_count);
-	if (config->group == NULL)
-		return;
-	for (uint32_t i = 0; i < config->replicas_count; i++) {
-		if (config->addresses[i].port != config->group->port)
-			return;
+	e->queues[replica] = queues_count;
+	e->pillars[replica] = pillars_count;
+	for (uint32_t part = 0; part <= pillars_count; part++)
+		template_set(e, &e->templates[(uint32_t)replica * e->parts_max + part],
+		    &e->addresses[replica], part, queues_count);
+}
+
+/*
+ * The group's frames are told from others' by the port alone: it must be everybody's. All
+ * must have their parts alike, too, so that one source port is right for all.
+ */
+static bool
+group_fits(const struct endpoint *e)
+{
+	for (uint32_t i = 0; i < e->replicas_count; i++) {
+		if (e->addresses[i].port != e->group.port || e->queues[i] != e->queues[0] ||
+		    e->pillars[i] != e->pillars[0])
+			return false;
 	}
+	return true;
+}
+
+static void
+group_set(struct endpoint *e)
+{
+	uint64_t all = ~0ull >> (64 - e->replicas_count);
+	e->others_mask = 0;
+	if (!e->has_group || !group_fits(e))
+		return;
 	e->others_mask = all & ~e->own_mask;
-	for (uint32_t part = 0; part <= e->pillars_count; part++)
-		template_set(&e->groups[part], config, config->group, part);
+	e->group_parts = 1 + e->pillars[0];
+	for (uint32_t part = 0; part < e->group_parts; part++)
+		template_set(e, &e->groups[part], &e->group, part, e->queues[0]);
+}
+
+void
+endpoint_parts_set(
+    struct endpoint *e, uint16_t replica, uint16_t queues_count, uint16_t pillars_count)
+{
+	check(replica < e->replicas_count);
+	bool fits = pillars_count < e->parts_max && queues_count <= LIMIT_QUEUES &&
+		    (pillars_count == 0 || queues_count == 1 || queues_count == pillars_count + 1);
+	if (!fits) {
+		queues_count = 1;
+		pillars_count = 0;
+	}
+	/* Ports that were changed since then stay as they are. */
+	if (e->queues[replica] == queues_count && e->pillars[replica] == pillars_count)
+		return;
+	replica_set(e, replica, queues_count, pillars_count);
+	group_set(e);
 }
 
 struct endpoint *
 endpoint_open(const struct endpoint_config *config)
 {
 	uint32_t nodes_count = (uint32_t)config->replicas_count + config->clients_count;
-	uint32_t parts_count = 1u + config->pillars_count;
-	uint32_t templates_count = config->replicas_count * parts_count + config->clients_count;
-	check(config->self < nodes_count && config->pillars_count <= LIMIT_PILLARS);
+	uint32_t parts_max = RTE_MAX(1u + config->pillars_count, (uint32_t)config->parts_max);
+	uint32_t templates_count = config->replicas_count * parts_max + config->clients_count;
+	uint32_t templates_size = templates_count * (uint32_t)sizeof(struct frame_template);
+	check(config->self < nodes_count && parts_max <= 1 + LIMIT_PILLARS);
 	check(config->envelope_size >= ENVELOPE_SIZE_MIN);
 	struct endpoint *e = rte_zmalloc("endpoint",
-	    sizeof(*e) + templates_count * sizeof(struct frame_template), RTE_CACHE_LINE_SIZE);
+	    sizeof(*e) + templates_size + config->replicas_count * sizeof(struct frame_address),
+	    RTE_CACHE_LINE_SIZE);
 	if (e == NULL)
 		return NULL;
 	e->queue = config->queue;
@@ -111,15 +159,19 @@ endpoint_open(const struct endpoint_config *config)
 	e->udp_port = e->self.port;
 	e->neighbour = config->neighbour;
 	e->clients_unknown = config->clients_unknown;
-	e->pillars_count = config->pillars_count;
+	e->parts_max = (uint16_t)parts_max;
 	e->instances_count = config->instances_count;
-	for (uint32_t i = 0; i < config->replicas_count * parts_count; i++)
-		template_set(
-		    &e->templates[i], config, &config->addresses[i / parts_count], i % parts_count);
+	e->addresses = (struct frame_address *)(void *)&e->templates[templates_count];
+	memcpy(e->addresses, config->addresses, config->replicas_count * sizeof(*e->addresses));
+	for (uint16_t i = 0; i < config->replicas_count; i++)
+		replica_set(e, i, config->queues_count, config->pillars_count);
 	for (uint32_t i = config->replicas_count; i < nodes_count; i++)
-		template_set(template_of_client(e, i - config->replicas_count), config,
-		    &config->addresses[i], 0);
-	group_set(e, config);
+		template_set(e, template_of_client(e, i - config->replicas_count),
+		    &config->addresses[i], 0, config->queues_count);
+	e->has_group = config->group != NULL;
+	if (e->has_group)
+		e->group = *config->group;
+	group_set(e);
 	return e;
 }
 
@@ -144,11 +196,12 @@ endpoint_client_set(struct endpoint *e, uint16_t client, const struct frame_addr
 void
 endpoint_astray(struct endpoint *e, const struct message_header *said, uint64_t now_ns)
 {
-	bool group = said->instance == 1;
+	bool group = said->view == 1;
 	if (said->sender >= e->replicas_count || said->seq > UINT16_MAX)
 		return;
-	uint32_t parts_count = 1u + e->pillars_count;
-	struct frame_template *list = group ? e->groups : &e->templates[said->sender * parts_count];
+	uint32_t parts_count = group ? e->group_parts : 1u + e->pillars[said->sender];
+	struct frame_template *list =
+	    group ? e->groups : &e->templates[(uint32_t)said->sender * e->parts_max];
 	uint64_t *last_ns = &e->steered_ns[group ? LIMIT_REPLICAS : said->sender];
 	uint16_t port = (uint16_t)said->seq;
 	/* About a port that is no longer used, it is late news. */
@@ -256,8 +309,8 @@ send_one(struct endpoint *e, const struct send *s, struct rte_mbuf *m, uint32_t 
 		m->data_len = (uint16_t)size;
 		loop_add(e, m, (s->flags & SEND_SEALED) == 0);
 	} else {
-		uint32_t part = part_of(e, header);
-		tx_add(e, m, &e->templates[replica * (1u + e->pillars_count) + part], size);
+		uint32_t part = part_of(e, header, replica);
+		tx_add(e, m, &e->templates[replica * e->parts_max + part], size);
 	}
 }
 
@@ -270,7 +323,9 @@ send_group(struct endpoint *e, const struct send *s)
 	if (own != 0 && (m = copied(e, s->header)) == NULL)
 		return own;
 	e->counters.tx_group++;
-	tx_add(e, m, &e->groups[part_of(e, s->header)], s->header->size);
+	/* All have as many pillars as the others. */
+	uint32_t replica = (uint32_t)__builtin_ctzll(e->others_mask);
+	tx_add(e, m, &e->groups[part_of(e, s->header, replica)], s->header->size);
 	return own;
 }
 

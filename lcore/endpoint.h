@@ -28,8 +28,13 @@ struct endpoint_config {
 	uint64_t clients_unknown;	       /* mask of client nodes that have no address yet */
 	const struct frame_address *group; /* of all replicas together; NULL: each has its own */
 	uint16_t queues_count;		   /* of each replica: steer.h; 0 or 1: no steering */
-	/* Replicas of several lcores: the queue of each part (pillar_part()). 0: of one. */
+	/*
+	 * Replicas of several lcores: the queue of each part (pillar_part()). 0: of one. Where
+	 * a replica may have others, endpoint_parts_set() says so, up to `parts_max`, which is
+	 * 0 where none has.
+	 */
 	uint16_t pillars_count;
+	uint16_t parts_max;
 	uint16_t instances_count;
 	struct neighbour *neighbour; /* sees what is no message; NULL: nobody does */
 	struct notes *notes;	     /* where notes go; NULL: nowhere */
@@ -67,6 +72,13 @@ void endpoint_release(struct endpoint *e);
 
 /* Where a client node is from now on. */
 void endpoint_client_set(struct endpoint *e, uint16_t client, const struct frame_address *address);
+
+/*
+ * How many queues and pillars a replica has: it said so itself, and may say anything. What
+ * does not fit together is taken as one queue.
+ */
+void endpoint_parts_set(
+    struct endpoint *e, uint16_t replica, uint16_t queues_count, uint16_t pillars_count);
 
 /*
  * `replica` says that frames from `port` land in a queue that is not its owner's (steer.h):

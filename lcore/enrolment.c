@@ -3,8 +3,86 @@
 #include "lcore/enrolment.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "protocols/registry.h"
+
+enum { PLACE_WORDS = 2, LANE_SIZE = 4 * LIMIT_CLIENT_NODES };
+
+/* ---- A replica and its pillars ---------------------------------------------------- */
+
+bool
+enrolment_lane_open(struct enrolment_lane *lane, uint32_t pillar)
+{
+	char name[RTE_RING_NAMESIZE];
+	snprintf(name, sizeof(name), "oskr_places_%u", pillar);
+	lane->owed = 0;
+	return pipe_open(&lane->pipe, name, LANE_SIZE);
+}
+
+void
+enrolment_lane_close(struct enrolment_lane *lane)
+{
+	if (lane->pipe.ring != NULL)
+		pipe_close(&lane->pipe);
+}
+
+/* A client node and its address as two words: no memory changes hands. */
+static void
+place_pack(uint16_t client, const struct frame_address *address, void *words[PLACE_WORDS])
+{
+	uint64_t first = client;
+	for (uint32_t i = 0; i < RTE_ETHER_ADDR_LEN; i++)
+		first = first << 8 | address->mac.addr_bytes[i];
+	words[0] = (void *)(uintptr_t)first;
+	words[1] = (void *)(uintptr_t)((uint64_t)address->ip << 16 | address->port);
+}
+
+static uint16_t
+place_unpack(void *const words[PLACE_WORDS], struct frame_address *address)
+{
+	uint64_t first = (uintptr_t)words[0];
+	uint64_t second = (uintptr_t)words[1];
+	for (uint32_t i = RTE_ETHER_ADDR_LEN; i-- > 0; first >>= 8)
+		address->mac.addr_bytes[i] = (uint8_t)first;
+	address->ip = (uint32_t)(second >> 16);
+	address->port = (uint16_t)second;
+	return (uint16_t)first;
+}
+
+/* Tells pillars what they have not been told yet, as far as their pipes have room. */
+static void
+places_tell(struct enrolment *e)
+{
+	for (uint32_t i = 0; i < e->lanes_count; i++) {
+		struct enrolment_lane *lane = &e->lanes[i];
+		/* Only this lcore fills it: what is free stays free. */
+		while (lane->owed != 0 && rte_ring_free_count(lane->pipe.ring) >= PLACE_WORDS) {
+			void *words[PLACE_WORDS];
+			uint16_t client = (uint16_t)__builtin_ctzll(lane->owed);
+			place_pack(client, &e->places[client], words);
+			uint32_t given = pipe_push(&lane->pipe, words, PLACE_WORDS);
+			check(given == PLACE_WORDS);
+			lane->owed &= lane->owed - 1;
+		}
+	}
+}
+
+/* The pillar's side. */
+static void
+places_hear(struct enrolment *e)
+{
+	void *words[PLACE_WORDS];
+	while (rte_ring_count(e->lanes->pipe.ring) >= PLACE_WORDS) {
+		struct frame_address address;
+		uint32_t got = pipe_pull(&e->lanes->pipe, words, PLACE_WORDS);
+		check(got == PLACE_WORDS);
+		uint16_t client = place_unpack(words, &address);
+		endpoint_client_set(e->endpoint, client, &address);
+	}
+}
+
+/* ---- HELLO and WELCOME -------------------------------------------------------------- */
 
 static bool
 envelope_take(struct enrolment *e, struct send *send)
@@ -31,6 +109,9 @@ client_arrived(struct enrolment *e, const struct enrol_arrival *arrival)
 		};
 		memcpy(address.mac.addr_bytes, arrival->address.mac, RTE_ETHER_ADDR_LEN);
 		endpoint_client_set(e->endpoint, arrival->client, &address);
+		e->places[arrival->client] = address;
+		for (uint32_t i = 0; i < e->lanes_count; i++)
+			e->lanes[i].owed |= 1ull << arrival->client;
 	}
 	/* No envelope: the client node asks again. */
 	if (!arrival->answer || !envelope_take(e, &send))
@@ -39,17 +120,32 @@ client_arrived(struct enrolment *e, const struct enrol_arrival *arrival)
 	envelope_post(e, &send);
 }
 
+/* A replica that serves us says how many lcores it has, and we send to each what is its own. */
 static void
+replica_answered(struct enrolment *e, uint16_t replica)
+{
+	struct enrol_terms terms;
+	if (enrol_guest_status(e->guest, replica, &terms) == ENROL_WELCOME)
+		endpoint_parts_set(e->endpoint, replica, terms.queues, terms.pillars);
+}
+
+/* False: it is the engine's to drop. */
+static bool
 datagram_take(struct enrolment *e, uint64_t now_ns, const struct datagram *d)
 {
 	const struct message_header *h = (const struct message_header *)(const void *)d->data;
 	struct enrol_arrival arrival;
-	if (h->type == MESSAGE_ASTRAY)
+	if (h->type == MESSAGE_ASTRAY) {
 		endpoint_astray(e->endpoint, h, now_ns);
-	else if (e->guest != NULL)
-		(void)enrol_guest_take(e->guest, d->data, d->size);
-	else if (enrol_host_take(e->host, d->data, d->size, now_ns, &arrival))
+	} else if (e->guest != NULL) {
+		if (enrol_guest_take(e->guest, d->data, d->size))
+			replica_answered(e, h->sender);
+	} else if (e->host == NULL) {
+		return false;
+	} else if (enrol_host_take(e->host, d->data, d->size, now_ns, &arrival)) {
 		client_arrived(e, &arrival);
+	}
+	return true;
 }
 
 static void
@@ -74,11 +170,14 @@ enrolment_poll(struct enrolment *e, uint64_t now_ns, struct datagram *list, uint
 	if (e->neighbour != NULL)
 		neighbour_time(e->neighbour, now_ns);
 	for (uint32_t i = 0; i < count; i++) {
-		if (__builtin_expect(enrol_is_ours(list[i].data, list[i].size), 0))
-			datagram_take(e, now_ns, &list[i]);
-		else
+		bool ours = __builtin_expect(enrol_is_ours(list[i].data, list[i].size), 0);
+		if (!ours || !datagram_take(e, now_ns, &list[i]))
 			list[left++] = list[i];
 	}
+	if (e->lanes_count > 0)
+		places_tell(e);
+	else if (e->lanes != NULL)
+		places_hear(e);
 	if (e->guest != NULL && now_ns >= e->due_ns)
 		hellos_send(e, now_ns);
 	return left;

@@ -6,29 +6,44 @@
  * endpoint learns a client's address from an authentic HELLO alone.
  *
  * The node's lcore owns it. The control asks from the main lcore how far a
- * client node is.
+ * client node is. Each pillar of a replica has one of its own, without a host: it
+ * hears from the replica's, by a pipe, where client nodes are.
  */
 #ifndef OSKR_LCORE_ENROLMENT_H
 #define OSKR_LCORE_ENROLMENT_H
 
 #include "engine/enrol.h"
 #include "lcore/endpoint.h"
+#include "lcore/pipe.h"
 
 enum {
 	ENROLMENT_TEXT_SIZE = 256,
 	ENROLMENT_GRACE_NS = 1000000000, /* for the last f replicas, once n - f have answered */
 };
 
+/* From a replica's enrolment to one of its pillars'. */
+struct enrolment_lane {
+	struct pipe pipe; /* words: enrolment.c */
+	uint64_t owed;	  /* client nodes that the pillar has not been told of; the giver's */
+};
+
 struct enrolment {
 	struct enrol_host *host;   /* of a replica, or */
-	struct enrol_guest *guest; /* of a client node */
+	struct enrol_guest *guest; /* of a client node; of a pillar neither */
 	struct endpoint *endpoint;
+	struct enrolment_lane *lanes; /* of a replica: to its pillars; of a pillar: its own */
+	uint16_t lanes_count;	      /* of a replica */
+	struct frame_address places[LIMIT_CLIENT_NODES]; /* of a replica: those that it knows */
 	struct neighbour *neighbour; /* is told the time of each burst; NULL: there is none */
 	uint16_t replicas_count;
 	uint16_t faults;
 	uint64_t due_ns;    /* a client node says HELLO again */
 	uint64_t quorum_ns; /* the control's: when n - f had answered; 0: not yet */
 };
+
+/* Two words for each client node, of which it may hear twice before it looks. False: no memory. */
+bool enrolment_lane_open(struct enrolment_lane *lane, uint32_t pillar);
+void enrolment_lane_close(struct enrolment_lane *lane);
 
 /*
  * One burst's datagrams: takes out those that are its own and closes the gaps. Returns how

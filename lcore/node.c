@@ -133,7 +133,8 @@ pillars_open(struct node *node, const struct node_config *config, char *error)
 		own.crypto = &crypto;
 		own.endpoint = &endpoint;
 		own.pillars = NULL;
-		own.enrolment = NULL;
+		own.enrolment = config->places[i].enrolment;
+		endpoint.neighbour = NULL;
 		node->pillars[i].of = node;
 		node->pillars[i].lcore = config->places[i].lcore;
 		bool opened = node_open(&node->pillars[i], &own, error);

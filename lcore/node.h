@@ -81,6 +81,7 @@ struct node_place {
 	struct port_queue queue;
 	const struct crypto_team *team;
 	uint32_t lcore;
+	struct enrolment *enrolment; /* in a process of its own; else NULL */
 };
 
 /* What a node is opened with. */

@@ -96,8 +96,8 @@ main(int argc, char **argv)
 	if (!life_look(&life, &program, &keys))
 		return PROGRAM_BAD_START;
 	launch_look(&program.machine);
-	status =
-	    program_start(&program, process_memory_mib(&program.options), program.options.queues);
+	status = program_start(&program, process_memory_mib(&program.options),
+	    steer_ends(program.options.queues, program.options.pillars));
 	if (status != PROGRAM_GOES_ON)
 		return status;
 	/* The time of day: what a former life said at its times is not said again. */

@@ -49,9 +49,13 @@ device_start(struct process *p, const struct process_config *config, char *error
 	struct device_config device = {
 	    .port = o->port,
 	    .queues_count = o->queues,
+	    .or_one = o->pillars > 0 && !options_given(o, OPTION_QUEUES),
+	    .ends_count = p->ends_count,
 	    .mtu = o->mtu,
 	    .group = program->file.has_multicast && !is_client(config),
 	};
+	if (!is_client(config) && o->pillars == 0)
+		device.first_queue_udp = program->file.replicas[config->keys->self].port;
 	if (!is_client(config)) {
 		const struct cluster_address *own = &program->file.replicas[config->keys->self];
 		memcpy(mac.addr_bytes, own->mac, sizeof(mac.addr_bytes));
@@ -61,6 +65,8 @@ device_start(struct process *p, const struct process_config *config, char *error
 	p->device = device_open(&device, error);
 	if (p->device == NULL)
 		return false;
+	p->queues_count = device_queues_count(p->device);
+	p->options.queues = p->queues_count;
 	if (is_client(config)) {
 		p->self.mac = device_mac(p->device);
 		const uint8_t *tail = p->self.mac.addr_bytes + 3;
@@ -74,12 +80,13 @@ static bool
 steer_start(struct process *p, const struct process_config *config, char *error)
 {
 	struct port_queue queues[LIMIT_QUEUES];
-	p->queues_count = p->options.queues;
 	for (uint32_t i = 0; i < p->queues_count; i++)
 		queues[i] = device_queue(p->device, i);
 	const struct steer_config steer = {
 	    .queues_count = p->queues_count,
 	    .queues = queues,
+	    .pillars_count = p->cluster.plan.pillars_count,
+	    .instances_count = p->cluster.plan.protocol.instances_count,
 	    .pool = p->cluster.pool,
 	    .self = p->self,
 	    .cluster = config->keys->cluster,
@@ -150,26 +157,28 @@ plan_start(struct process *p, const struct process_config *config, const struct 
 static uint32_t
 pool_count(const struct process *p)
 {
-	return cluster_buffers_count(&p->cluster, true) + p->options.queues * TX_BUFFERS;
+	return cluster_buffers_count(&p->cluster, true) + p->ends_count * TX_BUFFERS;
 }
 
 uint32_t
 process_memory_mib(const struct options *options)
 {
+	uint32_t ends = steer_ends(options->queues, options->pillars);
 	struct process p = {
 	    .options = *options,
+	    .ends_count = ends,
 	    .cluster =
 		{
 		    .options = &p.options,
 		    .nodes_count = 1,
-		    .lcores_count = options->queues,
+		    .lcores_count = ends,
 		    .replicas_count = (uint16_t)options->replicas,
 		},
 	};
 	/* A replica's slots are not known before its keys are: each may be in flight. */
 	p.options.clients = options->slots;
 	uint64_t size = buffer_pool_memory(pool_count(&p), plan_envelope_size(options));
-	return (uint32_t)(size >> 20) + device_memory_mib(options->queues, options->mtu) +
+	return (uint32_t)(size >> 20) + device_memory_mib(options->queues, ends, options->mtu) +
 	       MEMORY_SPARE_MIB;
 }
 
@@ -183,16 +192,18 @@ memory_start(struct process *p, const struct process_config *config, struct work
 			    buffer_pool_memory(1, c->plan.envelope_size)});
 	memory_plan_add(&c->memory,
 	    (struct memory_term){"receive buffers", "the port's descriptors, bursts, hand-over", 1,
-		(uint64_t)device_memory_mib(p->options.queues, p->options.mtu) << 20});
+		(uint64_t)device_memory_mib(p->queues_count, p->ends_count, p->options.mtu) << 20});
 	if (!is_client(config)) {
 		struct replica_config replica = {
 		    .shard = plan_shard(&c->plan, config->program->protocol, 1),
 		    .executor = c->plan.executor,
 		};
+		replica.pillars_count = c->plan.pillars_count;
 		memory_plan_add(
 		    &c->memory, (struct memory_term){"replica",
 				    "log and window, sessions, application, large messages", 1,
-				    replica_memory(&replica)});
+				    replica_memory(&replica) +
+					node_pillars_memory(&c->plan, config->program->protocol)});
 		return;
 	}
 	struct protocol_config protocol = c->plan.protocol;
@@ -247,6 +258,11 @@ enrolment_start(struct process *p, const struct process_config *config, char *er
 {
 	struct enrolment *e = &p->enrolment;
 	const struct node *node = &p->cluster.nodes[0];
+	struct enrol_terms terms = p->terms;
+	if (!is_client(config)) {
+		terms.queues = (uint8_t)p->queues_count;
+		terms.pillars = (uint8_t)p->cluster.plan.pillars_count;
+	}
 	struct enrol_config enrol = {
 	    .ops = &crypto_real,
 	    .crypto = node->crypto,
@@ -254,7 +270,7 @@ enrolment_start(struct process *p, const struct process_config *config, char *er
 	    .replicas_count = config->keys->replicas_count,
 	    .self = (uint16_t)p->options.index,
 	    .started = config->started_us << STARTED_SHIFT,
-	    .terms = p->terms,
+	    .terms = terms,
 	    .address = {.ip = p->self.ip, .port = p->self.port},
 	};
 	memcpy(enrol.address.mac, p->self.mac.addr_bytes, sizeof(enrol.address.mac));
@@ -270,6 +286,30 @@ enrolment_start(struct process *p, const struct process_config *config, char *er
 	return false;
 }
 
+/* Where the replica's pillars are, and how they hear of client nodes. */
+static bool
+pillars_place(struct process *p, struct node_place *places, char *error)
+{
+	struct cluster *c = &p->cluster;
+	p->enrolment.lanes = c->plan.pillars_count > 0 ? p->lanes : NULL;
+	p->enrolment.lanes_count = c->plan.pillars_count;
+	for (uint16_t k = 0; k < c->plan.pillars_count; k++) {
+		if (!enrolment_lane_open(&p->lanes[k], k)) {
+			snprintf(error, PROGRAM_ERROR_SIZE,
+			    "EAL has too little memory: give it more with -m");
+			return false;
+		}
+		p->pillar_enrolments[k] = (struct enrolment){.lanes = &p->lanes[k]};
+		places[k] = (struct node_place){
+		    .queue = steer_queue(p->steer, 1u + k),
+		    .team = cluster_team(c, 1u + k),
+		    .lcore = 1u + k,
+		    .enrolment = &p->pillar_enrolments[k],
+		};
+	}
+	return true;
+}
+
 static bool
 node_start(
     struct process *p, const struct process_config *config, struct workload *workload, char *error)
@@ -278,6 +318,9 @@ node_start(
 	const struct process_keys *keys = config->keys;
 	struct frame_address addresses[LIMIT_NODES];
 	struct frame_address group = {.port = CLUSTER_PORT};
+	struct node_place places[LIMIT_PILLARS];
+	if (!pillars_place(p, places, error))
+		return false;
 	const struct cluster_file *file = &config->program->file;
 	addresses_make(config, &p->self, addresses);
 	memcpy(group.mac.addr_bytes, file->multicast.mac, sizeof(group.mac.addr_bytes));
@@ -294,7 +337,7 @@ node_start(
 	};
 	memcpy(crypto.secret, keys->own.secret, sizeof(crypto.secret));
 	struct endpoint_config endpoint = {
-	    .queue = steer_queue(p->steer),
+	    .queue = steer_queue(p->steer, 0),
 	    .pool = c->pool,
 	    .envelope_size = c->plan.envelope_size,
 	    .replicas_count = keys->replicas_count,
@@ -305,7 +348,10 @@ node_start(
 	    .addresses = addresses,
 	    .clients_unknown = ~0ull,
 	    .group = file->has_multicast && keys->replicas_count > 1 ? &group : NULL,
-	    .queues_count = (uint16_t)p->options.queues,
+	    .queues_count = (uint16_t)p->queues_count,
+	    .pillars_count = c->plan.pillars_count,
+	    .parts_max = is_client(config) ? 1 + LIMIT_PILLARS : 0,
+	    .instances_count = c->plan.protocol.instances_count,
 	    .neighbour = &p->neighbour,
 	};
 	struct node_config node = {
@@ -320,6 +366,8 @@ node_start(
 	    .restarted = config->restarted,
 	    .enrolment = &p->enrolment,
 	    .workload = workload,
+	    .pillars = c->plan.pillars_count > 0 ? c->pillars : NULL,
+	    .places = places,
 	};
 	/* Ids of large messages must not be a former life's. */
 	bool drawn = getrandom(&node.id_seed, sizeof(node.id_seed), 0) == sizeof(node.id_seed);
@@ -359,15 +407,17 @@ control_start(struct process *p, const struct process_config *config)
 	loop_add(&c->loops[0], node_poll, &c->nodes[0]);
 	loop_add(&c->loops[0], control_poll, &c->control);
 	loop_add(&c->loops[0], device_look, p->device);
-	for (uint32_t i = 1; i < p->queues_count; i++)
+	for (uint32_t k = 0; k < c->nodes[0].pillars_count; k++)
+		loop_add(&c->loops[1 + k], node_poll, &c->pillars[k]);
+	for (uint32_t i = 1 + c->nodes[0].pillars_count; i < p->queues_count; i++)
 		loop_add(&c->loops[i], steer_task, steer_end(p->steer, i));
 }
 
-/* Lcores that no queue has help, unless it is said how many shall. */
+/* Lcores that serve no queue and no part help, unless it is said how many shall. */
 static uint32_t
-helpers_wanted(const struct options *o, uint32_t lcores_count)
+helpers_wanted(const struct options *o, uint32_t ends_count, uint32_t lcores_count)
 {
-	uint32_t free_count = lcores_count > o->queues ? lcores_count - o->queues : 0;
+	uint32_t free_count = lcores_count > ends_count ? lcores_count - ends_count : 0;
 	return options_given(o, OPTION_HELPERS) ? o->helpers : free_count;
 }
 
@@ -380,9 +430,11 @@ parts_start(
 	    .clock = config->clock, .idle = program_idle(config->program)};
 	c->process = p;
 	c->lcores = &config->program->lcores;
-	p->options.helpers = helpers_wanted(&p->options, config->program->lcores.count);
+	p->ends_count = steer_ends(p->options.queues, p->options.pillars);
+	p->options.helpers =
+	    helpers_wanted(&p->options, p->ends_count, config->program->lcores.count);
 	c->helpers_count = p->options.helpers;
-	c->lcores_count = p->options.queues + c->helpers_count;
+	c->lcores_count = p->ends_count + c->helpers_count;
 	c->nodes_count = 1;
 	c->replicas_count = config->keys->replicas_count;
 	c->clients_count = config->keys->clients_count;
@@ -408,11 +460,19 @@ lcores_fit(const struct process_config *config, char *error)
 {
 	const struct options *o = &config->program->options;
 	uint32_t count = config->program->lcores.count;
-	if (o->queues + o->helpers <= count)
+	uint32_t ends = steer_ends(o->queues, o->pillars);
+	if (ends + o->helpers <= count)
 		return true;
-	snprintf(error, PROGRAM_ERROR_SIZE,
-	    "--queues %u and --helpers %u need as many lcores, there are %u: give EAL more with -l",
-	    o->queues, o->helpers, count);
+	if (o->pillars > 0)
+		snprintf(error, PROGRAM_ERROR_SIZE,
+		    "--pillars %u (with the executor %u) and --helpers %u need as many lcores, "
+		    "there are %u: give EAL more with -l",
+		    o->pillars, ends, o->helpers, count);
+	else
+		snprintf(error, PROGRAM_ERROR_SIZE,
+		    "--queues %u and --helpers %u need as many lcores, there are %u: give EAL more "
+		    "with -l",
+		    o->queues, o->helpers, count);
 	return false;
 }
 
@@ -462,6 +522,8 @@ process_close(struct process *p)
 	cluster_close(c);
 	enrol_host_close(p->enrolment.host);
 	enrol_guest_close(p->enrolment.guest);
+	for (uint32_t k = 0; k < LIMIT_PILLARS; k++)
+		enrolment_lane_close(&p->lanes[k]);
 	steer_close(p->steer);
 	device_close(p->device);
 	/* The driver has given back what it was sending. */

@@ -2,8 +2,9 @@
 /*
  * One node of a cluster as a process of its own, on a DPDK port: a replica
  * (oskr-replica) or a client node (oskr-client). The first lcore runs the node,
- * the control and the look at the device; where the port has more queues, an
- * lcore each hands over what lands there (steer.h).
+ * the control and the look at the device; a replica's pillars have an lcore each,
+ * and a queue of the port where it has as many; where it has more queues than
+ * that, an lcore each hands over what lands there (steer.h).
  *
  * It is a struct cluster of one node, so that the control, the counters, the
  * telemetry and the reports are those of the embedded cluster. Opened and
@@ -34,9 +35,12 @@ struct process {
 	struct steer *steer;
 	struct neighbour neighbour;
 	struct enrolment enrolment;
+	struct enrolment pillar_enrolments[LIMIT_PILLARS]; /* of a replica with pillars, ... */
+	struct enrolment_lane lanes[LIMIT_PILLARS];	   /* ... and how they hear of clients */
 	struct enrol_terms terms;
 	struct frame_address self;
-	uint32_t queues_count;
+	uint32_t queues_count; /* of the port */
+	uint32_t ends_count;   /* lcores that serve it: steer.h */
 };
 
 /* MiB that EAL's memory must have. */

@@ -11,6 +11,8 @@ report_fill_info(void *self, struct telemetry_rows *rows)
 	const struct cluster *c = self;
 	const struct options *o = c->options;
 	telemetry_text(rows, o->mode->name, "protocol");
+	telemetry_number(rows, c->plan.protocol.protocol, "protocol_number");
+	telemetry_number(rows, c->plan.protocol.cluster, "cluster");
 	telemetry_number(rows, o->replicas, "n");
 	if (!options_mode_single(o->mode))
 		telemetry_number(rows, o->faults, "f");

@@ -49,7 +49,7 @@ def options_parse(arguments):
     parser.add_argument("-m", "--mode", default="unreplicated",
                         help="the protocol (unreplicated)")
     parser.add_argument("--links", default="memif,netns", metavar="LIST",
-                        help="of memif, netns, tap; netns and tap need root (memif,netns)")
+                        help="of memif, netns, tap, xdp; all but memif need root (memif,netns)")
     parser.add_argument("--options", type=shlex.split, default=[], metavar="WORDS",
                         help="for replicas and clients, as '--profile fast -b 100 --adaptive'")
     parser.add_argument("-t", "--clients", type=runs.positive_int, default=64, metavar="N",

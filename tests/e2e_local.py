@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -89,6 +90,15 @@ def over_tap():
     if not os.path.exists("/dev/net/tun"):
         raise Skipped("no /dev/net/tun")
     rehearse("tap", "pbft")
+
+
+def over_xdp():
+    namespaces_needed()
+    try:
+        socket.socket(44, socket.SOCK_RAW).close()  # AF_XDP
+    except OSError:
+        raise Skipped("no AF_XDP sockets here") from None
+    rehearse("xdp", "pbft")
 
 
 def leader_killed_and_restarted(network="memif"):
@@ -244,7 +254,7 @@ def bad_options_are_refused():
 
 
 STORIES = [bad_options_are_refused, a_dead_replica_is_told, every_mode_over_memif,
-           every_mode_over_namespaces, over_tap, leader_killed_and_restarted,
+           every_mode_over_namespaces, over_tap, over_xdp, leader_killed_and_restarted,
            leader_killed_and_restarted_netns, kv_survives_a_restart, loss_partition_and_heal,
            as_ordinary_user, captured_frames_are_dissected, interrupted_leaves_nothing]
 

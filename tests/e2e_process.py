@@ -91,6 +91,56 @@ def helpers_memif(folder):
         cluster.net.close()
 
 
+def pillars(net, folder, queues):
+    """Replicas of several lcores, whose leader is killed: each lcore has work, and keeps it."""
+    if queues > 1 and len(rig.cpus()) < 2:
+        net.close()
+        raise Skipped("fewer than 2 CPUs")
+    cluster = rig.Cluster(programs, folder, net, "pbft", ["-w", "ycsb-a"], pillars=2)
+    with open(cluster.file, "r+", encoding="utf-8") as file:
+        text = re.sub(r"(?m)^instances .*", "instances 2", file.read())
+        file.seek(0)
+        file.write(text)
+    try:
+        cluster.start_all(queues)
+        # Ports that led astray have been changed when the first client is done.
+        for _ in range(2 if queues > 1 else 1):
+            before = {i: landed(replica) for i, replica in cluster.replicas.items()}
+            result = cluster.client(["-t", "16", "--records", "200"])
+            need(result["wrong"] == 0, "wrong answers")
+        for index, replica in cluster.replicas.items():
+            pillars_look(index, replica, queues, before[index])
+        client = cluster.client_begin(["-d", "4", "--warm", "0.2", "-t", "16", "--records", "200"])
+        client.wait_text("run ")
+        cluster.kill(0)
+        time.sleep(1)
+        cluster.start(0, queues)
+        result = cluster.client_result(client)
+        need(result["wrong"] == 0 and result["lost"] == 0, "wrong or lost answers")
+        cluster.end_all()
+    finally:
+        cluster.close()
+        net.close()
+
+
+def pillars_look(index, replica, queues, before):
+    rows = shards(replica)
+    for part in range(2):
+        name = f"replica_{index}_pillar_{part}/messages"
+        need(rows.get(name, 0) > 100, f"{name}: {rows}")
+    right, handed = (after - first for after, first in zip(landed(replica), before))
+    print(f"    replica {index}: {right} landed right, {handed} handed over")
+    need(handed > 100 if queues == 1 else right > 19 * handed, f"{right} right, {handed} handed")
+
+
+def pillars_memif(folder):
+    pillars(memif(folder), folder, 1)
+
+
+def pillars_netns(folder):
+    pillars(netns(folder), folder, 3)
+
+
 def large_netns(folder):
     """Messages of many frames."""
     cluster = rig.Cluster(programs, folder, netns(folder), "pbft", ["-w", "echo:20000/9000"])
@@ -284,6 +334,15 @@ def stats(replica):
     return {re.sub(r"^replica_\d+/", "", name): value for name, value in rows.items()}
 
 
+def telemetry(process, command):
+    prefix = next(w for w in process.words if w.startswith("--file-prefix=")).split("=", 1)[1]
+    return rig.telemetry(prefix, command)[command]
+
+
+def shards(replica):
+    return telemetry(replica, "/oskr/shards")
+
+
 def landed(replica):
     rows = stats(replica)
     return rows["landed_right"], rows["handed_over"]
@@ -300,7 +359,8 @@ def drops(before, after):
 
 
 def flood(folder):
-    """Malformed frames, as many as a host can send, to the primary: honest clients go on."""
+    """Malformed and forged frames, as many as a host can send, to the primary: honest clients
+    go on."""
     net = netns(folder)
     cluster = rig.Cluster(programs, folder, net, "pbft")
     seconds = 3
@@ -317,7 +377,10 @@ def flood(folder):
         before, begin, end = client()
         honest = end["rx_frames"] - begin["rx_frames"]
         memory = memory_kib(cluster.replicas[0])
-        flooder = rig.Process(host + [str(20 * rig.SLOW)], os.path.join(folder, "flood.log"))
+        info = telemetry(cluster.replicas[0], "/oskr/info")
+        known = [str(info["cluster"]), str(info["protocol_number"])]
+        flooder = rig.Process(host + [str(20 * rig.SLOW)] + known,
+                              os.path.join(folder, "flood.log"))
         time.sleep(0.5)
         during, begin, end = client()
         need(flooder.runs(), f"the flood ended before the client: {flooder.tail()}")
@@ -325,10 +388,13 @@ def flood(folder):
         frames, dropped = end["rx_frames"] - begin["rx_frames"], drops(begin, end)
         grown = memory_kib(cluster.replicas[0]) - memory
         after, _, _ = client()
+        unproven = end["enrol_unproven"] - begin["enrol_unproven"]
         print(f"    {before['throughput']:.0f} ops/s before, {during['throughput']:.0f} in the "
               f"flood, {after['throughput']:.0f} after; the primary took {frames} frames in the "
-              f"flood and dropped {dropped}, where it took {honest} before; memory +{grown} KiB")
+              f"flood and dropped {dropped} and {unproven} forged HELLOs, where it took {honest} "
+              f"before; memory +{grown} KiB")
         need(dropped > honest, "the flood did not arrive")
+        need(unproven > 0 and end["drop_unproven"] > begin["drop_unproven"], "no forgery arrived")
         # What the honest lost, the port was busy with: it took no fewer frames than before.
         need(frames >= honest / 2, f"{frames} frames in the flood, {honest} before")
         need(grown == 0, f"memory grew by {grown} KiB")
@@ -340,9 +406,9 @@ def flood(folder):
         net.close()
 
 
-STORIES = [modes_netns, modes_memif, values_netns, values_memif, helpers_memif,
-           large_netns, leader_netns, leader_memif, restart_refused, refused, neighbours, steering,
-           flood]
+STORIES = [modes_netns, modes_memif, values_netns, values_memif, helpers_memif, pillars_memif,
+           pillars_netns, large_netns, leader_netns, leader_memif, restart_refused, refused,
+           neighbours, steering, flood]
 
 
 def main():

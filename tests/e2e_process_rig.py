@@ -164,13 +164,14 @@ class Process:
 class Cluster:
     """Replicas on a network, and the client that is run against them."""
 
-    def __init__(self, programs, folder, net, mode, options=(), helpers=0):
+    def __init__(self, programs, folder, net, mode, options=(), helpers=0, pillars=0):
         self.programs = programs
         self.folder = folder
         self.net = net
         self.mode = mode
         self.options = list(options)
         self.helpers = helpers  # lcores of each process beside those of its queues
+        self.pillars = pillars  # of each replica
         self.count = 1 if mode.startswith("unreplicated") else len(MACS)
         self.file = os.path.join(folder, "quad")
         self.replicas = {}
@@ -181,11 +182,17 @@ class Cluster:
     def words(self, program, number, ours, queues=1):
         self.starts += 1
         cores = cpus()
-        count = queues + self.helpers
-        lcores = ",".join(str(cores[(number + k) % len(cores)]) for k in range(count))
+        replica = number < len(MACS)
+        count = max(queues, 1 + self.pillars if replica else 1) + self.helpers
+        if count <= len(cores):
+            lcores = ["-l", ",".join(str(cores[(number + k) % len(cores)]) for k in range(count))]
+        else:
+            lcores = ["--lcores", f"(0-{count - 1})@({','.join(map(str, cores))})"]
+        if replica and self.pillars > 0:
+            ours = ours + ["--pillars", str(self.pillars)]
         prefix = f"--file-prefix=oskr-{os.getpid()}-{number}-{self.starts}"
         return (self.net.before(number) + [os.path.join(self.programs, program)] + EAL +
-                ["-l", lcores, prefix, self.net.device(number, queues), "--", "-m", self.mode,
+                lcores + [prefix, self.net.device(number, queues), "--", "-m", self.mode,
                  "-c", self.file, "--idle", "sleep"] + self.options + ours)
 
     def start(self, index, queues=1):

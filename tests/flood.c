@@ -2,12 +2,15 @@
 /*
  * A hostile host: as many malformed frames as a socket takes, to one node.
  *
- *     flood INTERFACE OWN_MAC MAC IP PORT SECONDS
+ *     flood INTERFACE OWN_MAC MAC IP PORT SECONDS [CLUSTER PROTOCOL]
  *
  * They pass Ethernet, IPv4 and UDP and are wrong behind that, or are wrong before it:
  * noise, headers of other versions and clusters, sizes that lie, messages that are cut,
- * and forgeries of a right form. Prints how many frames the kernel took. Same frames
- * each time. Needs root.
+ * and forgeries of a right form. With the cluster's number and the protocol's, which
+ * anyone can read from the wire, half of them are right in all but their proofs: HELLOs,
+ * requests and the protocol's messages, each of which costs a check of a MAC or of a
+ * signature if anything does, and words that a port leads astray. Prints how many frames
+ * the kernel took. Same frames each time. Needs root.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "engine/message.h"
+#include "engine/enrol.h"
 
 enum {
 	FRAMES = 256, /* different ones */
@@ -37,6 +40,9 @@ struct target {
 	uint8_t to[ETH_ALEN];
 	struct in_addr ip;
 	uint16_t port;
+	bool known; /* its cluster and protocol are */
+	uint32_t cluster;
+	uint8_t protocol;
 };
 
 static uint8_t frames[FRAMES][SIZE_MAX_FRAME];
@@ -70,6 +76,34 @@ message_write(uint8_t *at, uint32_t size, uint64_t *state)
 	memcpy(at, &h, sizeof(h));
 }
 
+/* Right in form, by somebody who has no key; returns its size. */
+static uint32_t
+forgery_write(uint8_t *at, const struct target *to, uint64_t *state)
+{
+	static const uint8_t types[] = {MESSAGE_HELLO, MESSAGE_REQUEST, MESSAGE_ASTRAY,
+	    MESSAGE_PROTOCOL, MESSAGE_PROTOCOL + 1, MESSAGE_PROTOCOL + 2, MESSAGE_PROTOCOL + 3};
+	static const uint8_t proofs[] = {PROOF_MAC, PROOF_VECTOR, PROOF_SIGNATURE};
+	uint8_t type = types[noise(state) % sizeof(types)];
+	bool own = type == MESSAGE_HELLO || type == MESSAGE_ASTRAY;
+	uint32_t size = 64 * (2 + (uint32_t)(noise(state) % 4));
+	if (type == MESSAGE_HELLO)
+		size = ENROL_MESSAGE_SIZE;
+	for (uint32_t i = 0; i < size; i++)
+		at[i] = (uint8_t)noise(state);
+	struct message_header h = {
+	    .size = size,
+	    .cluster = to->cluster,
+	    .sender = (uint16_t)(noise(state) % 4),
+	    .protocol = own ? ENROL_PROTOCOL : to->protocol,
+	    .type = type,
+	    .proof = type == MESSAGE_HELLO ? PROOF_MAC : proofs[noise(state) % sizeof(proofs)],
+	    .version = MESSAGE_VERSION,
+	    .seq = 1 + noise(state) % 4,
+	};
+	memcpy(at, &h, sizeof(h));
+	return size;
+}
+
 /* Kernels on the way look at it (RFC 791). */
 static uint16_t
 checksum(const struct iphdr *ip)
@@ -86,7 +120,10 @@ checksum(const struct iphdr *ip)
 static uint32_t
 frame_write(uint8_t *at, const struct target *to, uint64_t *state)
 {
+	bool forged = to->known && noise(state) % 2 == 0;
 	uint32_t size = (uint32_t)(noise(state) % (noise(state) % 4 == 0 ? 1300 : 200));
+	if (forged)
+		size = forgery_write(at + HEADERS, to, state);
 	struct ether_header ether = {.ether_type = htons(ETHERTYPE_IP)};
 	struct iphdr ip = {
 	    .version = 4,
@@ -102,7 +139,7 @@ frame_write(uint8_t *at, const struct target *to, uint64_t *state)
 	    .dest = htons(to->port),
 	    .len = htons((uint16_t)(sizeof(udp) + size)),
 	};
-	switch (noise(state) % 16) {
+	switch (forged ? 16 : noise(state) % 16) {
 	case 0:
 		ip.tot_len = htons((uint16_t)noise(state));
 		break;
@@ -121,7 +158,8 @@ frame_write(uint8_t *at, const struct target *to, uint64_t *state)
 	memcpy(at, &ether, sizeof(ether));
 	memcpy(at + sizeof(ether), &ip, sizeof(ip));
 	memcpy(at + sizeof(ether) + sizeof(ip), &udp, sizeof(udp));
-	message_write(at + HEADERS, size, state);
+	if (!forged)
+		message_write(at + HEADERS, size, state);
 	return HEADERS + size;
 }
 
@@ -166,14 +204,19 @@ pour(int link, double seconds)
 int
 main(int argc, char **argv)
 {
-	struct target to;
+	struct target to = {.known = argc == 9};
 	uint64_t state = 1;
-	if (argc != 7 || !mac_read(argv[2], to.from) || !mac_read(argv[3], to.to) ||
+	if ((argc != 7 && argc != 9) || !mac_read(argv[2], to.from) || !mac_read(argv[3], to.to) ||
 	    inet_aton(argv[4], &to.ip) == 0) {
-		fprintf(stderr, "usage: flood INTERFACE OWN_MAC MAC IP PORT SECONDS\n");
+		fprintf(stderr, "usage: flood INTERFACE OWN_MAC MAC IP PORT SECONDS "
+				"[CLUSTER PROTOCOL]\n");
 		return 2;
 	}
 	to.port = (uint16_t)strtoul(argv[5], NULL, 10);
+	if (to.known) {
+		to.cluster = (uint32_t)strtoul(argv[7], NULL, 10);
+		to.protocol = (uint8_t)strtoul(argv[8], NULL, 10);
+	}
 	struct sockaddr_ll where = {
 	    .sll_family = AF_PACKET,
 	    .sll_protocol = 0,

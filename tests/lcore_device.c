@@ -209,6 +209,39 @@ odd_frames(void)
 }
 
 static void
+span_add(struct rte_mempool *pool, void *span, void *object, unsigned int index)
+{
+	uintptr_t *ends = span;
+	uintptr_t at = (uintptr_t)object - pool->header_size;
+	ends[0] = index == 0 || at < ends[0] ? at : ends[0];
+	ends[1] = index == 0 || at > ends[1] ? at : ends[1];
+}
+
+/* What net_af_xdp tells the kernel of the pool: where it begins, and count times a size. */
+static void
+shared_buffers_lie_side_by_side(void)
+{
+	enum { COUNT = 1000, DATA_SIZE = 2048 };
+	uintptr_t ends[2] = {0, 0};
+	struct rte_mempool *pool = buffer_pool_create_dense("dense", COUNT, DATA_SIZE);
+	struct rte_mbuf *m;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(pool);
+	uint32_t each = pool->header_size + pool->elt_size + pool->trailer_size;
+	CU_ASSERT_EQUAL(rte_mempool_obj_iter(pool, span_add, ends), COUNT);
+	CU_ASSERT_EQUAL(pool->nb_mem_chunks, 1);
+	CU_ASSERT_EQUAL(ends[1] - ends[0], (COUNT - 1) * (uintptr_t)each);
+	/* Otherwise they are what device buffers are. */
+	m = rte_pktmbuf_alloc(pool);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
+	CU_ASSERT_EQUAL(m->priv_size, BUFFER_DEVICE_MARK);
+	CU_ASSERT_TRUE(rte_pktmbuf_tailroom(m) >= DATA_SIZE);
+	CU_ASSERT_EQUAL(m->pool, pool);
+	rte_pktmbuf_free(m);
+	CU_ASSERT_EQUAL(rte_mempool_avail_count(pool), COUNT);
+	buffer_pool_free(pool);
+}
+
+static void
 bad_starts_are_refused(void)
 {
 	struct port p = port_new("bad");
@@ -217,11 +250,13 @@ bad_starts_are_refused(void)
 		const char *word;
 		struct device_config config;
 	} cases[] = {
-	    {"no such DPDK port", {"nowhere0", 1, 1500, NULL, false}},
-	    {"no such DPDK port", {"", 1, 1500, NULL, false}},
-	    {"no such DPDK port", {"31", 1, 1500, NULL, false}},
-	    {"the cluster file says", {p.name, 1, 1500, &other, false}},
-	    {"--queues", {p.name, QUEUES + 1, 1500, &p.self.mac, false}},
+	    {"no such DPDK port", {.port = "nowhere0", .queues_count = 1, .mtu = 1500}},
+	    {"no such DPDK port", {.port = "", .queues_count = 1, .mtu = 1500}},
+	    {"no such DPDK port", {.port = "31", .queues_count = 1, .mtu = 1500}},
+	    {"the cluster file says",
+		{.port = p.name, .queues_count = 1, .mtu = 1500, .mac = &other}},
+	    {"--queues",
+		{.port = p.name, .queues_count = QUEUES + 1, .mtu = 1500, .mac = &p.self.mac}},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char error[DEVICE_ERROR_SIZE] = "";
@@ -313,7 +348,7 @@ strays_are_handed_over_and_their_senders_told(void)
 		arrives(&p, 1, frame_new(&p, 64));
 	CU_ASSERT_EQUAL(steer_task(steer_end(s, 1), STEER_ASTRAY_NS), 10);
 	CU_ASSERT_EQUAL(steer_task(steer_end(s, 1), STEER_ASTRAY_NS), 0);
-	CU_ASSERT_EQUAL(received(steer_queue(s)), 11);
+	CU_ASSERT_EQUAL(received(steer_queue(s, 0)), 11);
 	CU_ASSERT_EQUAL(steer_counters(s, 0)->right, 1);
 	CU_ASSERT_EQUAL(steer_counters(s, 1)->handed, 10);
 	/* One of them is told, by that lcore's own queue. */
@@ -329,7 +364,8 @@ strays_are_handed_over_and_their_senders_told(void)
 	CU_ASSERT_EQUAL(header.protocol, ENROL_PROTOCOL);
 	CU_ASSERT_EQUAL(header.cluster, CLUSTER);
 	CU_ASSERT_EQUAL(header.sender, 3);
-	CU_ASSERT_EQUAL(header.instance, 0);
+	CU_ASSERT_EQUAL(header.instance, 0x1111); /* the stray's own: to who sent it */
+	CU_ASSERT_EQUAL(header.view, 0);
 	CU_ASSERT_EQUAL(header.seq, peer.port);
 	CU_ASSERT_EQUAL(memcmp(frame_at(m, 0), peer.mac.addr_bytes, 6), 0);
 	rte_pktmbuf_free(m);
@@ -359,6 +395,131 @@ a_full_ring_loses_and_counts(void)
 	}
 	CU_ASSERT_EQUAL(steer_counters(s, 1)->handed, STEER_RING_SIZE - 1);
 	CU_ASSERT_EQUAL(steer_counters(s, 1)->handed_lost, 11);
+	steer_close(s);
+	device_close(d);
+	port_free(&p);
+}
+
+/* ---- Parts: instance 0 is a pillar's, what is none is the executor's ------------------ */
+
+enum { PILLARS = 1, INSTANCES = 1, NO_INSTANCE = 7 };
+
+static struct steer *
+parts_new(struct device *d, const struct port *p, uint32_t queues_count)
+{
+	struct port_queue queues[QUEUES];
+	for (uint32_t i = 0; i < queues_count; i++)
+		queues[i] = device_queue(d, i);
+	const struct steer_config config = {
+	    .queues_count = queues_count,
+	    .queues = queues,
+	    .pillars_count = PILLARS,
+	    .instances_count = INSTANCES,
+	    .pool = p->pool,
+	    .self = p->self,
+	    .cluster = CLUSTER,
+	    .replica = 3,
+	};
+	struct steer *s = steer_open(&config);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	return s;
+}
+
+/* A message of that instance, numbered. */
+static struct rte_mbuf *
+message_new(const struct port *p, uint16_t instance, uint64_t number)
+{
+	struct rte_mbuf *m = frame_new(p, sizeof(struct message_header));
+	struct message_header *header = (struct message_header *)(void *)frame_message(m);
+	header->instance = instance;
+	header->seq = number;
+	return m;
+}
+
+/* The numbers of what the queue has, in order; -1 ends them. */
+static void
+numbers_expect(struct port_queue queue, const int *numbers)
+{
+	struct rte_mbuf *list[RING_SIZE];
+	uint32_t count = queue.rx_burst(queue.self, list, RING_SIZE);
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t *data = NULL;
+		uint32_t size = 0;
+		CU_ASSERT_EQUAL_FATAL(frame_parse(list[i], 7000, &data, &size), FRAME_OK);
+		const struct message_header *header = (const void *)data;
+		CU_ASSERT_EQUAL((int)header->seq, numbers[i]);
+	}
+	CU_ASSERT_EQUAL(numbers[count], -1);
+	rte_pktmbuf_free_bulk(list, count);
+}
+
+static void
+each_part_gets_its_own_from_any_queue(void)
+{
+	struct port p = port_new("parts");
+	struct device *d = device_new(&p, QUEUES, false);
+	struct steer *s = parts_new(d, &p, QUEUES);
+	struct port_queue executor = steer_queue(s, 0);
+	struct port_queue pillar = steer_queue(s, 1);
+	for (int i = 0; i < 6; i++) {
+		arrives(&p, 0, message_new(&p, i % 2 == 0 ? NO_INSTANCE : 0, (uint64_t)i));
+		arrives(&p, 1, message_new(&p, i % 3 == 0 ? NO_INSTANCE : 0, (uint64_t)(10 + i)));
+	}
+	numbers_expect(executor, (int[]){0, 2, 4, -1});
+	numbers_expect(pillar, (int[]){1, 3, 5, 11, 12, 14, 15, -1});
+	numbers_expect(executor, (int[]){10, 13, -1});
+	CU_ASSERT_EQUAL(steer_counters(s, 0)->right, 3);
+	CU_ASSERT_EQUAL(steer_counters(s, 0)->handed, 3);
+	CU_ASSERT_EQUAL(steer_counters(s, 1)->right, 4);
+	CU_ASSERT_EQUAL(steer_counters(s, 1)->handed, 2);
+	/* Of each queue's strays the first one's sender is told, and then one of many. */
+	CU_ASSERT_EQUAL(rte_ring_count(p.out[0]), 1);
+	CU_ASSERT_EQUAL(rte_ring_count(p.out[1]), 1);
+	for (int i = 0; i < STEER_ASTRAY_FRAMES; i++) {
+		arrives(&p, 0, message_new(&p, 0, 0));
+		(void)received(executor);
+	}
+	CU_ASSERT_EQUAL(rte_ring_count(p.out[0]), 2);
+	CU_ASSERT_EQUAL(steer_counters(s, 0)->astray, 2);
+	/* What is no message is the executor's: it has the neighbour. */
+	struct rte_mbuf *m = frame_new(&p, 64);
+	frame_at(m, 0)[12] = 0x86;
+	arrives(&p, 1, m);
+	while (received(pillar) > 0) {
+	}
+	CU_ASSERT_EQUAL(received(executor), 1);
+	steer_close(s);
+	device_close(d);
+	port_free(&p);
+}
+
+static void
+one_queue_serves_all_parts(void)
+{
+	struct port p = port_new("one");
+	struct device *d = device_new(&p, 1, false);
+	struct steer *s = parts_new(d, &p, 1);
+	struct port_queue executor = steer_queue(s, 0);
+	struct port_queue pillar = steer_queue(s, 1);
+	numbers_expect(pillar, (int[]){-1});
+	for (int i = 0; i < 4; i++)
+		arrives(&p, 0, message_new(&p, i % 2 == 0 ? NO_INSTANCE : 0, (uint64_t)i));
+	numbers_expect(executor, (int[]){0, 2, -1});
+	numbers_expect(pillar, (int[]){1, 3, -1});
+	/* What the pillar sends waits for the lcore that has the queue. */
+	struct rte_mbuf *m = message_new(&p, 0, 0);
+	pillar.tx_burst(pillar.self, &m, 1);
+	CU_ASSERT_EQUAL(rte_ring_count(p.out[0]), 0);
+	CU_ASSERT_EQUAL(received(executor), 0);
+	CU_ASSERT_EQUAL(rte_ring_count(p.out[0]), 1);
+	/* Nobody has gone astray. */
+	CU_ASSERT_EQUAL(steer_counters(s, 0)->astray, 0);
+	/* More than the ring takes is lost and counted; what is left in it is freed. */
+	for (uint32_t i = 0; i < STEER_RING_SIZE + 10; i++) {
+		m = message_new(&p, 0, 0);
+		pillar.tx_burst(pillar.self, &m, 1);
+	}
+	CU_ASSERT_EQUAL(steer_counters(s, 1)->sent_lost, 11);
 	steer_close(s);
 	device_close(d);
 	port_free(&p);
@@ -604,10 +765,13 @@ static const struct unit_story stories[] = {
     {"frames come and go", frames_come_and_go},
     {"others' frames are kept out", others_frames_are_kept_out},
     {"odd frames", odd_frames},
+    {"shared buffers lie side by side", shared_buffers_lie_side_by_side},
     {"bad starts are refused", bad_starts_are_refused},
     {"ports lead to every queue", ports_lead_to_every_queue},
     {"strays are handed over", strays_are_handed_over_and_their_senders_told},
     {"a full ring loses and counts", a_full_ring_loses_and_counts},
+    {"each part gets its own from any queue", each_part_gets_its_own_from_any_queue},
+    {"one queue serves all parts", one_queue_serves_all_parts},
     {"ARP is answered", arp_is_answered},
     {"echo is answered", echo_is_answered},
     {"who are you is answered", who_are_you_is_answered},

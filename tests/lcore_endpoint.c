@@ -8,6 +8,8 @@
 
 #include "lcore/buffer.h"
 #include "lcore/endpoint.h"
+#include "lcore/enrolment.h"
+#include "lcore/steer.h"
 #include "tests/lcore_eal.h"
 
 enum {
@@ -18,6 +20,7 @@ enum {
 	CLIENTS = 2,
 	NODES = REPLICAS + CLIENTS,
 	SLOTS = 3,
+	INSTANCES = 2,
 	SELF = 1,
 	PORT = 7000,
 	WIRE_MAX = 1024,
@@ -59,8 +62,8 @@ wire_rx(void *self, struct rte_mbuf **frames, uint32_t count)
 	return got;
 }
 
-static void
-open_endpoint(uint16_t self)
+static struct endpoint *
+endpoint_new(uint16_t self, uint16_t parts_max, const struct frame_address *group)
 {
 	for (uint32_t i = 0; i < NODES; i++) {
 		addresses[i] = (struct frame_address){
@@ -76,9 +79,19 @@ open_endpoint(uint16_t self)
 	    .slots_count = SLOTS,
 	    .slot_clients = slot_clients,
 	    .addresses = addresses,
+	    .parts_max = parts_max,
+	    .instances_count = INSTANCES,
+	    .group = group,
 	};
-	endpoint = endpoint_open(&config);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(endpoint);
+	struct endpoint *e = endpoint_open(&config);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(e);
+	return e;
+}
+
+static void
+open_endpoint(uint16_t self)
+{
+	endpoint = endpoint_new(self, 0, NULL);
 	io = endpoint_io(endpoint);
 }
 
@@ -132,6 +145,109 @@ receiver_of(struct rte_mbuf *m, uint8_t mark)
 			return i;
 	}
 	return NODES;
+}
+
+static uint16_t
+source_port(struct rte_mbuf *m)
+{
+	const uint8_t *at = rte_pktmbuf_mtod_offset(m, const uint8_t *, FRAME_HEADERS_SIZE - 8);
+	return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+/* Sends a message of the instance to all replicas; how many frames that made. */
+static uint32_t
+sent_to_all(uint16_t instance)
+{
+	struct send s = envelope(REPLICA_BITS, 0, 0x55);
+	s.header->instance = instance;
+	wire_clear();
+	io.transmit(io.self, &s, 1);
+	return wire.sent_count;
+}
+
+static void
+frames_lead_to_the_parts_that_replicas_have(void)
+{
+	const struct frame_address group = {{{1, 0, 0x5e, 0, 0, 1}}, PORT, RTE_IPV4(239, 0, 0, 1)};
+	endpoint = endpoint_new(REPLICAS, 1 + LIMIT_PILLARS, &group);
+	io = endpoint_io(endpoint);
+	CU_ASSERT_EQUAL(sent_to_all(0), 1);
+	CU_ASSERT_EQUAL(source_port(wire.sent[0]), PORT);
+	/* One says that it has a queue for each of three parts: the others' port would not do. */
+	endpoint_parts_set(endpoint, 2, 3, 2);
+	for (uint16_t instance = 0; instance <= INSTANCES; instance++) {
+		uint16_t part = instance < INSTANCES ? 1 + instance : 0;
+		CU_ASSERT_EQUAL(sent_to_all(instance), REPLICAS);
+		for (uint32_t i = 0; i < REPLICAS; i++) {
+			uint16_t port = source_port(wire.sent[i]);
+			const struct steer_flow flow = {REPLICAS + 1, 3, port, PORT};
+			CU_ASSERT_EQUAL(receiver_of(wire.sent[i], 0x55), i);
+			if (i == 2)
+				CU_ASSERT_EQUAL(steer_table_queue(steer_hash(&flow), 3), part);
+			if (i != 2)
+				CU_ASSERT_EQUAL(port, PORT);
+		}
+	}
+	/* All say so: one frame again, from a port that leads to the part at each. */
+	for (uint16_t i = 0; i < REPLICAS; i++)
+		endpoint_parts_set(endpoint, i, 3, 2);
+	for (uint16_t instance = 0; instance <= INSTANCES; instance++) {
+		uint16_t part = instance < INSTANCES ? 1 + instance : 0;
+		CU_ASSERT_EQUAL(sent_to_all(instance), 1);
+		const struct steer_flow flow = {
+		    REPLICAS + 1, group.ip, source_port(wire.sent[0]), PORT};
+		CU_ASSERT_EQUAL(steer_table_queue(steer_hash(&flow), 3), part);
+		CU_ASSERT_EQUAL(
+		    memcmp(rte_pktmbuf_mtod(wire.sent[0], uint8_t *), &group.mac, 6), 0);
+	}
+	/* What does not fit together, or is too many, is taken as nothing said. */
+	endpoint_parts_set(endpoint, 1, 3, 1);
+	CU_ASSERT_EQUAL(sent_to_all(1), REPLICAS);
+	CU_ASSERT_EQUAL(source_port(wire.sent[1]), PORT);
+	for (uint16_t i = 0; i < REPLICAS; i++)
+		endpoint_parts_set(endpoint, i, UINT8_MAX, UINT8_MAX - 1);
+	CU_ASSERT_EQUAL(sent_to_all(1), 1);
+	CU_ASSERT_EQUAL(source_port(wire.sent[0]), PORT);
+	close_endpoint();
+}
+
+/* A pillar sends replies: what the replica's node learns of its clients, it must hear. */
+static void
+pillars_hear_where_clients_are(void)
+{
+	static struct enrolment replica;
+	static struct enrolment pillar;
+	struct enrolment_lane lane;
+	const struct frame_address moved = {{{2, 9, 8, 7, 6, 5}}, 7001, 0xfedcba98};
+	endpoint = endpoint_new(SELF, 0, NULL);
+	io = endpoint_io(endpoint);
+	CU_ASSERT_TRUE_FATAL(enrolment_lane_open(&lane, 0));
+	replica = (struct enrolment){.lanes = &lane, .lanes_count = 1};
+	pillar = (struct enrolment){.lanes = &lane, .endpoint = endpoint};
+	/* More than the lane holds at once: who finds no room stays owed. */
+	for (uint32_t i = 0; i < 3; i++) {
+		lane.owed = ~0ull;
+		(void)enrolment_poll(&replica, 0, NULL, 0);
+	}
+	CU_ASSERT_NOT_EQUAL(lane.owed, 0);
+	while (rte_ring_count(lane.pipe.ring) > 0) {
+		void *word;
+		(void)pipe_pull(&lane.pipe, &word, 1);
+	}
+	lane.owed = 1 << 1;
+	replica.places[1] = moved;
+	(void)enrolment_poll(&replica, 0, NULL, 0);
+	CU_ASSERT_EQUAL(lane.owed, 0);
+	(void)enrolment_poll(&pillar, 0, NULL, 0);
+	struct send s = envelope(0, 1, 0x66); /* slot 1 is client node 1's */
+	io.transmit(io.self, &s, 1);
+	CU_ASSERT_EQUAL_FATAL(wire.sent_count, 1);
+	const uint8_t *at = rte_pktmbuf_mtod(wire.sent[0], const uint8_t *);
+	CU_ASSERT_EQUAL(memcmp(at, &moved.mac, 6), 0);
+	CU_ASSERT_EQUAL(memcmp(at + 14 + 16, "\xfe\xdc\xba\x98", 4), 0);
+	CU_ASSERT_EQUAL(memcmp(at + 34 + 2, "\x1b\x59", 2), 0);
+	enrolment_lane_close(&lane);
+	close_endpoint();
 }
 
 static void
@@ -442,6 +558,8 @@ pool_opens(void)
 static const struct unit_story stories[] = {
     {"pool opens", pool_opens},
     {"several replicas get copies", several_replicas_get_copies},
+    {"frames lead to the parts that replicas have", frames_lead_to_the_parts_that_replicas_have},
+    {"pillars hear where clients are", pillars_hear_where_clients_are},
     {"one replica gets the envelope itself", one_replica_gets_the_envelope_itself},
     {"own messages come back in the next burst", own_messages_come_back_in_the_next_burst},
     {"only what was sealed here is our own", only_what_was_sealed_here_is_our_own},

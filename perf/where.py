@@ -21,9 +21,9 @@ times, and prints the medians: microseconds of an lcore for an operation, of all
 and of all clients together, and the share of each phase:
 
   receive  frames out of queues, and buffers back     parse    headers; segments put together
-  screen   the protocol's cheap checks                prove    MACs, signatures, digests of what came
+  screen   the protocol's cheap checks                prove    MACs and signatures of what came
   step     the protocol itself, replies included      seal     MACs and signatures of what goes
-  send     frames into queues, new envelopes          execute  the merge, the application, checkpoints
+  send     frames into queues, new envelopes          execute  the application, checkpoints, merge
   client   operations begun, answers judged
 
 Bursts in which nothing was done are left out, and so is the poll loop around them. A burst that

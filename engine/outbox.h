@@ -46,7 +46,8 @@ struct send {
 
 enum delivery_kind {
 	DELIVERY_BATCH,	   /* execute the batch; EVENT_EXECUTED brings the results */
-	DELIVERY_RECALL,   /* bring the cached reply of (client, timestamp) again */
+	DELIVERY_RECALL,   /* bring the cached reply of (client, timestamp) again, or say that there
+			      is none */
 	DELIVERY_READ,	   /* execute a read-only operation on the present state */
 	DELIVERY_STABLE,   /* the checkpoint at seq is stable: older history may go */
 	DELIVERY_ROLLBACK, /* undo what was executed after seq; EVENT_STATE follows */

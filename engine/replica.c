@@ -488,12 +488,12 @@ batch_begin(struct replica *r)
 static bool
 recall_begin(struct replica *r)
 {
-	while (r->recalls_count > 0) {
+	if (r->recalls_count > 0) {
 		struct replica_recall recall = r->recalls[r->recalls_first];
 		r->recalls_first = (r->recalls_first + 1) % REPLICA_RECALLS_MAX;
 		r->recalls_count--;
 		if (!executor_recall(&r->executor, recall.client, recall.timestamp, &r->results[0]))
-			continue;
+			r->results[0].flags = RESULT_NEW;
 		slice_begin(r, recall.instance, 0, 1);
 		return true;
 	}

@@ -11,8 +11,9 @@
 enum result_flags {
 	RESULT_DUPLICATE = 1 << 0, /* executed before: this is the cached reply */
 	RESULT_STALE = 1 << 1,	   /* older than the session's last: no reply */
-	RESULT_READ = 1 << 3,	   /* of a read-only operation, executed out of order */
 	RESULT_LOST = 1 << 2,	   /* executed before, but the cached reply was evicted */
+	RESULT_READ = 1 << 3,	   /* of a read-only operation, executed out of order */
+	RESULT_NEW = 1 << 4,	   /* recalled, but not executed up to here: no reply */
 };
 
 struct result {

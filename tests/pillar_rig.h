@@ -34,6 +34,7 @@ struct scribe {
 	uint64_t done;	  /* the last batch that was reported done */
 	uint64_t answers; /* to requests in batches */
 	uint64_t recalled;
+	uint64_t missed; /* recalls of what was not executed */
 	uint64_t reads;
 	uint64_t checkpoints;
 	uint64_t wrong; /* answers, ends or checkpoints that are not as they must be */
@@ -96,6 +97,11 @@ static inline void
 scribe_result(struct scribe *s, uint64_t seq, const struct result *r, struct outbox *out)
 {
 	uint8_t op[RIG_OP_SIZE];
+	if (r->flags & RESULT_NEW) {
+		s->missed++;
+		s->wrong += seq != 0 || r->size != 0;
+		return;
+	}
 	scribe_op(s, r->timestamp, (uint32_t)(r->client / s->instances_count), op);
 	bool read = (r->flags & RESULT_READ) != 0;
 	s->answers += seq != 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bft/requests.c by itself: for how long a client has to sign, when the reply cache is
- * asked for a request that waits, and how many clients ask at present.
+ * asked for a request that waits, what is not ordered before it has answered, and how
+ * many clients ask at present.
  */
 #include "protocols/bft/requests.h"
 #include "tests/unit.h"
@@ -184,6 +185,93 @@ cache_is_asked(void)
 	}
 }
 
+/* How many requests a batch would hold. */
+static uint32_t
+measured(void)
+{
+	uint32_t size;
+	uint32_t count = requests_measure(&rig.requests, &size);
+	CU_ASSERT_EQUAL(count, rig.requests.pool.unordered);
+	CU_ASSERT_EQUAL(requests_oldest_ns(&rig.requests) == TIME_NEVER, count == 0);
+	return count;
+}
+
+static void
+cache_says(uint16_t flags, uint64_t timestamp)
+{
+	const struct result result = {.client = CLIENT, .flags = flags, .timestamp = timestamp};
+	requests_on_result(&rig.requests, &result);
+	requests_audit(&rig.requests);
+}
+
+/* Who leads right after a transfer orders nothing that the state may hold already. */
+static void
+doubtful_waits_for_the_cache(void)
+{
+	open_replica(0);
+	request_comes(CLIENT, 1, replica_bit(0));
+	CU_ASSERT_EQUAL(measured(), 1);
+	requests_moved(&rig.requests);
+	CU_ASSERT_EQUAL(measured(), 0);
+	requests_requeue(&rig.requests);
+	CU_ASSERT_EQUAL(measured(), 0);
+	out_clear();
+	requests_recheck(&rig.requests, &rig.out);
+	expect_recalls(1);
+	CU_ASSERT_EQUAL(rig.requests.recheck, 0);
+	/* That a later one was not executed says nothing of it. */
+	cache_says(RESULT_NEW, 2);
+	CU_ASSERT_EQUAL(measured(), 0);
+	cache_says(RESULT_NEW, 1);
+	CU_ASSERT_EQUAL(measured(), 1);
+	/* Moved once more, and this time it was executed. */
+	requests_moved(&rig.requests);
+	cache_says(RESULT_DUPLICATE, 1);
+	CU_ASSERT_EQUAL(rig.requests.pool.count, 0);
+	CU_ASSERT_EQUAL(measured(), 0);
+	close_replica();
+}
+
+/* One that came after the move, too; and then the client's next ones need not wait. */
+static void
+newcomer_waits_for_the_cache(void)
+{
+	open_replica(0);
+	requests_moved(&rig.requests);
+	request_comes(CLIENT, 1, replica_bit(0));
+	expect_recalls(1);
+	CU_ASSERT_EQUAL(measured(), 0);
+	cache_says(RESULT_NEW, 1);
+	CU_ASSERT_EQUAL(measured(), 1);
+	cache_says(0, 1);
+	request_comes(CLIENT, 2, replica_bit(0));
+	expect_recalls(0);
+	CU_ASSERT_EQUAL(measured(), 1);
+	/* Stale: a later one was executed, and nobody here knows which. */
+	requests_moved(&rig.requests);
+	cache_says(RESULT_STALE, 2);
+	CU_ASSERT_EQUAL(rig.requests.pool.count, 0);
+	request_comes(CLIENT, 3, replica_bit(0));
+	CU_ASSERT_EQUAL(rig.out.deliveries_count, 1);
+	CU_ASSERT_EQUAL(measured(), 0);
+	close_replica();
+}
+
+/* What a batch under way holds is not free because the cache does not have it yet. */
+static void
+ordered_stays_ordered(void)
+{
+	open_replica(0);
+	request_comes(CLIENT, 1, replica_bit(0));
+	requests_write(&rig.requests, (uint8_t *)rig.batch, 1);
+	requests_moved(&rig.requests);
+	cache_says(RESULT_NEW, 1);
+	CU_ASSERT_EQUAL(measured(), 0);
+	requests_requeue(&rig.requests);
+	CU_ASSERT_EQUAL(measured(), 1);
+	close_replica();
+}
+
 /* ---- The crowd -------------------------------------------------------------------- */
 
 static void
@@ -229,6 +317,9 @@ static const struct unit_story stories[] = {
     {"relapses are forgiven", relapses_are_forgiven},
     {"the cache is left alone", cache_is_left_alone},
     {"the cache is asked after a move", cache_is_asked},
+    {"what may be executed waits for the cache", doubtful_waits_for_the_cache},
+    {"a newcomer waits for the cache", newcomer_waits_for_the_cache},
+    {"what is ordered stays ordered", ordered_stays_ordered},
     {"the crowd is counted", crowd_is_counted},
 };
 

@@ -202,7 +202,7 @@ who_must_sign_is_answered_from_the_cache_of_a_state_that_was_fetched(void)
 	struct message m = request_of(CLIENT, 1, PROOF_VECTOR);
 	requests_take(&rig.requests, &m, 0, &rig.out);
 	CU_ASSERT_EQUAL(rig.out.deliveries_count, 0);
-	rig.requests.moved_once = true;
+	requests_moved(&rig.requests);
 	requests_take(&rig.requests, &m, 0, &rig.out);
 	CU_ASSERT_EQUAL_FATAL(rig.out.deliveries_count, 1);
 	CU_ASSERT_EQUAL(rig.out.deliveries[0].kind, DELIVERY_RECALL);

@@ -298,6 +298,7 @@ read_that_has_to_wait_is_dropped(void)
 	rig_scribe(&rig, 0)->goal = 1;
 	run_all(10);
 	CU_ASSERT_EQUAL(s->reads, 0);
+	CU_ASSERT_EQUAL(rig_scribe(&rig, 0)->missed, 1);
 	expect_done(2, 1);
 	close_rig();
 }

@@ -111,10 +111,11 @@ recall_brings_the_cached_reply(void)
 		d->timestamp = timestamps[i];
 	}
 	world_tick(w);
-	/* What has not been executed has no answer. */
-	CU_ASSERT_EQUAL(fake_of(w, 0, 0)->results_count, 3);
-	CU_ASSERT(says(result_of(w, 0, 1), 0, 7, RESULT_DUPLICATE, "seven"));
-	CU_ASSERT(says(result_of(w, 0, 0), 0, 6, RESULT_STALE, ""));
+	CU_ASSERT_EQUAL(fake_of(w, 0, 0)->results_count, 4);
+	CU_ASSERT(says(result_of(w, 0, 2), 0, 7, RESULT_DUPLICATE, "seven"));
+	CU_ASSERT(says(result_of(w, 0, 1), 0, 6, RESULT_STALE, ""));
+	/* What has not been executed is said to be new. */
+	CU_ASSERT(says(result_of(w, 0, 0), 0, 8, RESULT_NEW, ""));
 	free(b.data);
 	world_delete(w);
 }

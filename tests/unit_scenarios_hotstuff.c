@@ -664,6 +664,23 @@ static const struct scenario tail_late_scenario = {
     .expect = answered_at_once,
 };
 
+/*
+ * A request that comes while the chain seems to go on waits for the leader after the next
+ * one; when the chain turns out to have stopped, that leader passes it on.
+ */
+static const struct scenario passed_on_scenario = {
+    .id = "tail, passed on",
+    .story =
+	"two clients: one asks while the chain runs for the other, and all hear late of its end",
+    .mode = "hotstuff",
+    .clients = 2,
+    .operations = 600,
+    .horizon_ns = 400 * MS,
+    .rules =
+	{{.type = HOTSTUFF_CERTIFICATE, .lasting = true, .act = SCENARIO_DELAY, .amount = MS / 4}},
+    .expect = answered_at_once,
+};
+
 static uint64_t noted_delivered;
 
 static bool
@@ -814,6 +831,7 @@ TELL(desynchronised)
 TELL(timeouts_lost)
 TELL(tail)
 TELL(tail_late)
+TELL(passed_on)
 TELL(quiet)
 TELL(laggard)
 TELL(restart)
@@ -844,6 +862,7 @@ static const struct unit_story stories[] = {
     STORY(timeouts_lost),
     STORY(tail),
     STORY(tail_late),
+    STORY(passed_on),
     STORY(quiet),
     STORY(laggard),
     STORY(restart),

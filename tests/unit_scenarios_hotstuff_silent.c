@@ -54,6 +54,30 @@ static const struct scenario short_turns_scenario = {
     .expect = view_moved,
 };
 
+/* ---- Nothing can be proposed ------------------------------------------------------- */
+
+/* 400 ms in which each view that fails should take a whole timeout, but for some at first. */
+enum { FAILURES_MAX = 400 / 20 + 6 };
+
+static const char *
+failed_no_faster(struct sim *sim)
+{
+	if (sim->oracle.views_failed > FAILURES_MAX)
+		return "views fail faster than timeouts, though that is of no use";
+	return view_moved(sim);
+}
+
+static const struct scenario barren_scenario = {
+    .id = "barren",
+    .story = "no checkpoint becomes stable: requests wait that nobody may propose, views fail",
+    .mode = "hotstuff",
+    .clients = 12,
+    .operations = 800,
+    .horizon_ns = 600 * MS,
+    .rules = {{.type = BFT_CHECKPOINT, .at_ns = 200 * MS, .act = SCENARIO_DROP}},
+    .expect = failed_no_faster,
+};
+
 /* ---- Several instances -------------------------------------------------------------- */
 
 static const struct scenario one_client_scenario = {
@@ -86,11 +110,13 @@ static const struct scenario few_clients_scenario = {
 /* ---- The suite -------------------------------------------------------------------- */
 
 TELL(short_turns)
+TELL(barren)
 TELL(one_client)
 TELL(few_clients)
 
 static const struct unit_story stories[] = {
     STORY(short_turns),
+    STORY(barren),
     STORY(one_client),
     STORY(few_clients),
 };

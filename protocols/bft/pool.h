@@ -2,8 +2,8 @@
 /*
  * Requests that a replica knows and that are not executed yet, in the order in
  * which they came: at most one a client slot, in cells of fixed size. The
- * leader takes from it what no batch holds yet; the others' timer is for the
- * oldest. Owned by one machine.
+ * leader takes from it what no batch holds yet, and what is not in doubt: such
+ * requests are free. The others' timer is for the oldest. Owned by one machine.
  */
 #ifndef OSKR_PROTOCOLS_BFT_POOL_H
 #define OSKR_PROTOCOLS_BFT_POOL_H
@@ -21,6 +21,7 @@ struct pool_cell {
 	uint32_t previous;
 	uint32_t size; /* bytes of the request, as in a batch; 0: the cell is free */
 	bool ordered;  /* some batch under way holds it */
+	bool doubtful; /* it may have been executed: nobody here knows yet */
 };
 
 struct pool {
@@ -32,8 +33,8 @@ struct pool {
 	uint32_t last;
 	uint32_t free; /* 1 + cell */
 	uint32_t count;
-	uint32_t unordered_first; /* 1 + the oldest that may be unordered; 0: none */
-	uint32_t unordered;	  /* how many are */
+	uint32_t unordered_first; /* 1 + the oldest that may be free; 0: none */
+	uint32_t unordered;	  /* how many are free */
 	uint64_t unordered_size;  /* bytes of those, as in a batch */
 };
 
@@ -93,15 +94,50 @@ pool_add(struct pool *p, const struct message *m, uint64_t now_ns)
 	return cell;
 }
 
+/* May a batch take it? */
+static inline bool
+pool_is_free(const struct pool *p, uint32_t cell)
+{
+	return !p->cells[cell].ordered && !p->cells[cell].doubtful;
+}
+
+/* A free one is so no more: its mark has been set. */
+static inline void
+pool_bind(struct pool *p, uint32_t cell)
+{
+	p->unordered--;
+	p->unordered_size -= p->cells[cell].size;
+}
+
 static inline void
 pool_order(struct pool *p, uint32_t cell)
 {
-	struct pool_cell *c = &p->cells[cell];
-	if (c->ordered)
+	bool was_free = pool_is_free(p, cell);
+	p->cells[cell].ordered = true;
+	if (was_free)
+		pool_bind(p, cell);
+}
+
+static inline void
+pool_doubt(struct pool *p, uint32_t cell)
+{
+	bool was_free = pool_is_free(p, cell);
+	p->cells[cell].doubtful = true;
+	if (was_free)
+		pool_bind(p, cell);
+}
+
+/* It has not been executed. */
+static inline void
+pool_settle(struct pool *p, uint32_t cell)
+{
+	bool was_free = pool_is_free(p, cell);
+	p->cells[cell].doubtful = false;
+	if (was_free || !pool_is_free(p, cell))
 		return;
-	c->ordered = true;
-	p->unordered--;
-	p->unordered_size -= c->size;
+	p->unordered++;
+	p->unordered_size += p->cells[cell].size;
+	p->unordered_first = p->first;
 }
 
 static inline void
@@ -125,11 +161,11 @@ pool_remove(struct pool *p, uint32_t cell)
 	p->count--;
 }
 
-/* The oldest that no batch holds: 1 + cell, or 0. */
+/* The oldest free one: 1 + cell, or 0. */
 static inline uint32_t
 pool_next(struct pool *p)
 {
-	while (p->unordered_first != 0 && p->cells[p->unordered_first - 1].ordered)
+	while (p->unordered_first != 0 && !pool_is_free(p, p->unordered_first - 1))
 		p->unordered_first = p->cells[p->unordered_first - 1].next;
 	return p->unordered_first;
 }
@@ -142,6 +178,8 @@ pool_requeue(struct pool *p)
 	p->unordered_size = 0;
 	for (uint32_t at = p->first; at != 0; at = p->cells[at - 1].next) {
 		p->cells[at - 1].ordered = false;
+		if (!pool_is_free(p, at - 1))
+			continue;
 		p->unordered++;
 		p->unordered_size += p->cells[at - 1].size;
 	}

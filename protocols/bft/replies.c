@@ -51,9 +51,8 @@ replies_send(struct requests *q, const struct executed *e, bool tentative, struc
 		q->executed_seq = e->seq;
 	for (uint32_t i = 0; i < e->results_count; i++) {
 		const struct result *result = &e->results[i];
-		if (!(result->flags & RESULT_READ))
-			requests_executed(q, result->client, result->timestamp);
-		if (!(result->flags & RESULT_STALE))
+		requests_on_result(q, result);
+		if (!(result->flags & (RESULT_STALE | RESULT_NEW)))
 			replies_write(q, result, &form, out);
 	}
 }

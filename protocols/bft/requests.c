@@ -96,6 +96,13 @@ pending_drop(struct requests *q, struct client_state *c)
 	c->cell = 0;
 }
 
+/* Is it known what of the client's was executed before the state last moved? */
+static inline bool
+is_settled(const struct requests *q, const struct client_state *c)
+{
+	return c->settled == q->moves;
+}
+
 /* "If the replica is not the primary, it relays the request to the primary." (4.1) */
 static void
 request_keep(struct requests *q, const struct message *m, uint64_t orderer, struct outbox *out)
@@ -114,8 +121,10 @@ request_keep(struct requests *q, const struct message *m, uint64_t orderer, stru
 	if (c->marked_in == q->round && m->header->seq <= c->marked)
 		pool_order(&q->pool, cell);
 	/* It may have been executed while the state was fetched: the cache knows. */
-	if (q->moved_once)
+	if (!is_settled(q, c)) {
+		pool_doubt(&q->pool, cell);
 		replies_recall(m->header->sender, m->header->seq, out);
+	}
 	if (orderer != 0 && orderer != replica_bit(q->me->config.self))
 		outbox_relay(out, outbox_send(out, orderer), pool_request(&q->pool, cell));
 }
@@ -164,7 +173,7 @@ requests_take(struct requests *q, const struct message *m, uint64_t orderer, str
 	requests_ease(q, c);
 	if (c->must_sign && h->seq > c->executed && !signing_settle(q, m, out)) {
 		/* One that was executed while the state was fetched is answered all the same. */
-		if (q->moved_once)
+		if (!is_settled(q, c))
 			replies_recall(h->sender, h->seq, out);
 		return;
 	}
@@ -180,7 +189,7 @@ requests_take(struct requests *q, const struct message *m, uint64_t orderer, str
 	const struct message_header *pending = requests_pending(q, h->sender);
 	if (pending != NULL && pending->seq >= h->seq && pending->proof == h->proof) {
 		/* Nor did a full queue, or a state on its way, let the cache be asked for good. */
-		if (q->moved_once && pending->seq == h->seq)
+		if (pending->seq == h->seq && q->pool.cells[c->cell - 1].doubtful)
 			replies_recall(h->sender, h->seq, out);
 		return;
 	}
@@ -275,7 +284,7 @@ uint64_t
 requests_oldest_ns(const struct requests *q)
 {
 	uint32_t oldest = q->pool.unordered_first;
-	while (oldest != 0 && q->pool.cells[oldest - 1].ordered)
+	while (oldest != 0 && !pool_is_free(&q->pool, oldest - 1))
 		oldest = q->pool.cells[oldest - 1].next;
 	return oldest == 0 ? TIME_NEVER : q->pool.cells[oldest - 1].arrived_ns;
 }
@@ -289,7 +298,7 @@ requests_measure(struct requests *q, uint32_t *size)
 	for (uint32_t at = pool_next(&q->pool); at != 0 && count < config->batch_count_max;
 	     at = q->pool.cells[at - 1].next) {
 		const struct pool_cell *c = &q->pool.cells[at - 1];
-		if (c->ordered)
+		if (!pool_is_free(&q->pool, at - 1))
 			continue;
 		if (*size + c->size > config->batch_size_max)
 			break;
@@ -327,7 +336,7 @@ requests_write(struct requests *q, uint8_t *body, uint32_t count)
 	uint32_t at = pool_next(&q->pool);
 	for (uint32_t written = 0; written < count; at = q->pool.cells[at - 1].next) {
 		const struct pool_cell *c = &q->pool.cells[at - 1];
-		if (c->ordered)
+		if (!pool_is_free(&q->pool, at - 1))
 			continue;
 		const struct message_header *request = pool_request(&q->pool, at - 1);
 		memcpy(body, request, c->size);
@@ -461,11 +470,38 @@ requests_hold(struct requests *q, const struct request_batch *batch, struct outb
 /* ---- after execution --------------------------------------------------------------- */
 
 void
+requests_moved(struct requests *q)
+{
+	q->moves++;
+	for (uint32_t at = q->pool.first; at != 0; at = q->pool.cells[at - 1].next)
+		pool_doubt(&q->pool, at - 1);
+	q->recheck = q->pool.count > 0 ? 1 : 0;
+}
+
+void
+requests_on_new(struct requests *q, uint16_t client, uint64_t timestamp)
+{
+	struct client_state *c = &q->clients[client];
+	const struct message_header *pending = requests_pending(q, client);
+	/* Of an older one that is still here nothing was said. */
+	if (pending == NULL || pending->seq < timestamp)
+		return;
+	c->settled = q->moves;
+	pool_settle(&q->pool, c->cell - 1);
+}
+
+static bool
+is_in_doubt(const struct pool_cell *c)
+{
+	return c->size != 0 && c->doubtful;
+}
+
+void
 requests_recheck(struct requests *q, struct outbox *out)
 {
 	uint32_t cells = q->pool.cells_count;
 	for (uint32_t i = 0; i < REQUESTS_RECALLS_MAX; i++) {
-		while (q->recheck <= cells && q->pool.cells[q->recheck - 1].size == 0)
+		while (q->recheck <= cells && !is_in_doubt(&q->pool.cells[q->recheck - 1]))
 			q->recheck++;
 		if (q->recheck > cells) {
 			q->recheck = 0;
@@ -488,7 +524,7 @@ requests_audit(const struct requests *q)
 		check(q->clients[h->sender].cell == at);
 		check(h->seq > q->clients[h->sender].executed);
 		pending++;
-		unordered += !p->cells[at - 1].ordered;
+		unordered += pool_is_free(p, at - 1);
 	}
 	check(pending == p->count);
 	check(unordered == p->unordered);

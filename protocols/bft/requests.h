@@ -43,8 +43,8 @@ struct client_state {
 	bool may_sign;	    /* it had to once, or did in a batch: accepted for good */
 	uint8_t relapses;   /* times that it had to, less those forgiven */
 	uint8_t crowd_mark; /* the count of the crowd in which it was met: `crowd_round` */
-	uint8_t reserved[4];
-	uint64_t term_end; /* the batch with which that ends, or a relapse is forgiven; 0: none */
+	uint32_t settled;   /* the `moves` of the state since which c->executed is the truth */
+	uint64_t term_end;  /* the batch with which that ends, or a relapse is forgiven; 0: none */
 };
 static_assert(sizeof(struct client_state) == 64, "one cache line");
 
@@ -61,7 +61,7 @@ struct requests {
 	uint32_t crowd_met;	/* of the count under way */
 	uint32_t crowd_batches; /* in it */
 	uint8_t crowd_round;	/* its number */
-	bool moved_once;	/* requests may have been executed without our knowing when */
+	uint32_t moves;		/* of the state: requests may have been executed unseen */
 	/* Figures. */
 	uint64_t batches;     /* written */
 	uint64_t batched;     /* requests in them */
@@ -233,18 +233,38 @@ requests_executed(struct requests *q, uint16_t client, uint64_t timestamp)
 /* An executed batch is undone: its requests may come again, and wait again. */
 void requests_undone(struct requests *q, const uint8_t *batch, uint32_t size);
 
-/* The state was moved: some of what waits may have been executed meanwhile. */
+/*
+ * The state was moved: some of what waits may have been executed meanwhile. Until the
+ * reply cache has said that it was not, no batch of ours holds it: who leads right
+ * after a transfer would order it again. The same goes for the first request of each
+ * client that comes from now on. If the answer gets lost, the client asks again, and
+ * so does this replica.
+ */
+void requests_moved(struct requests *q);
+
+/* RESULT_NEW: the cache was asked, and the client's request has not been executed. */
+void requests_on_new(struct requests *q, uint16_t client, uint64_t timestamp);
+
+/* What a slice says of one request, as to whether it is executed. */
 static inline void
-requests_moved(struct requests *q)
+requests_on_result(struct requests *q, const struct result *result)
 {
-	q->moved_once = true;
-	q->recheck = q->pool.count > 0 ? 1 : 0;
+	if (__builtin_expect(result->flags & RESULT_NEW, 0)) {
+		requests_on_new(q, result->client, result->timestamp);
+		return;
+	}
+	if (result->flags & RESULT_READ)
+		return;
+	requests_executed(q, result->client, result->timestamp);
+	/* What is stale says only that something later was executed. */
+	if (!(result->flags & RESULT_STALE))
+		q->clients[result->client].settled = q->moves;
 }
 
 /*
  * While `recheck` is not 0: looks up what waits in the reply cache, at most
- * REQUESTS_RECALLS_MAX deliveries a call. What has been executed comes back as
- * EVENT_EXECUTED with seq 0.
+ * REQUESTS_RECALLS_MAX deliveries a call. The answers come as EVENT_EXECUTED with
+ * seq 0.
  */
 void requests_recheck(struct requests *q, struct outbox *out);
 

@@ -129,11 +129,16 @@ pacemaker_enter(struct hotstuff *r, bool failed, struct outbox *out)
 	chain_prepare(r);
 }
 
-/* The height up to which what is committed was wanted, by clients or by siblings. */
+/*
+ * The height up to which what is committed was wanted, by clients or by siblings. The
+ * frontier is this instance's own where none is ahead: then nobody wants what it says.
+ */
 static uint64_t
 height_wanted(const struct hotstuff *r)
 {
 	uint64_t followed = r->frontier < r->committed ? r->frontier : r->committed;
+	if (r->frontier <= r->delivered)
+		followed = 0;
 	return r->asked > followed ? r->asked : followed;
 }
 
@@ -141,9 +146,10 @@ void
 pacemaker_on_commit(struct hotstuff *r)
 {
 	uint64_t wanted = height_wanted(r);
-	if (wanted > r->wanted)
+	if (wanted > r->wanted) {
 		r->barren = 0;
-	r->wanted = wanted;
+		r->wanted = wanted;
+	}
 	r->failures = 0;
 	r->explained = 0;
 	if (r->backoff > 0 && ++r->calm % HOTSTUFF_BACKOFF_COMMITS == 0)

@@ -95,7 +95,7 @@ propose_relay(struct hotstuff *r, struct outbox *out)
 		return;
 	for (uint32_t at = pool->unordered_first; at != 0 && left > 0;
 	     at = pool->cells[at - 1].next) {
-		if (pool->cells[at - 1].ordered)
+		if (!pool_is_free(pool, at - 1))
 			continue;
 		outbox_relay(out, outbox_send(out, to), pool_request(pool, at - 1));
 		r->figures.relayed++;

@@ -132,7 +132,7 @@ on_request(struct replica *r, const struct message *m, struct outbox *out)
 static void
 reply(struct replica *r, const struct result *result, struct outbox *out)
 {
-	if (result->flags & RESULT_STALE)
+	if (result->flags & (RESULT_STALE | RESULT_NEW))
 		return;
 	admission_executed(&r->admissions[result->client], result->timestamp);
 	struct send *s = outbox_send_client(out, result->client);

@@ -78,8 +78,8 @@ results(struct zyzzyva *r, const struct executed *e, struct outbox *out)
 		r->requests.executed_seq = e->seq;
 	for (uint32_t i = 0; i < e->results_count; i++) {
 		const struct result *result = &e->results[i];
-		requests_executed(&r->requests, result->client, result->timestamp);
-		if (result->flags & RESULT_STALE)
+		requests_on_result(&r->requests, result);
+		if (result->flags & (RESULT_STALE | RESULT_NEW))
 			continue;
 		bool again = e->seq == 0 || (result->flags & RESULT_DUPLICATE) != 0;
 		if (!again) {

@@ -660,7 +660,7 @@ on_executed(struct quorum *q, const struct executed *executed, struct outbox *ou
 {
 	for (uint32_t i = 0; i < executed->results_count; i++) {
 		const struct result *result = &executed->results[i];
-		if (result->flags & RESULT_STALE)
+		if (result->flags & (RESULT_STALE | RESULT_NEW))
 			continue;
 		bool lost = (result->flags & RESULT_LOST) != 0;
 		struct letter letter = {

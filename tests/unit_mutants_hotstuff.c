@@ -384,6 +384,8 @@ static const struct mutant mutants[] = {
 	"exactly once:", &forks, NULL),
     {HOTSTUFF_AMNESIA, "a replica without memory votes again", 60, PRESET_CRASH, {"two votes:"},
 	NULL, NULL},
+    {HOTSTUFF_SPARE_TRUSTED, "a spare replica that believes without proof", 40, PRESET_BYZANTINE,
+	{"certificates:", "agreement:"}, NULL, NULL},
     MUTANT(HOTSTUFF_TC_UNPROVEN, "a timeout certificate that nobody signed",
 	"certificates:", &forged_tc, NULL),
 };

@@ -51,7 +51,8 @@ struct block {
 	bool certified; /* a valid QC for it is known */
 	bool vouched;	/* proposed to this replica, with requests that are authentic here */
 	bool committed;
-	bool marked; /* scratch of tree_make_room() */
+	bool unproven; /* its certificates have not been looked at: see spare.c */
+	bool marked;   /* scratch of tree_make_room() */
 };
 
 struct tree {

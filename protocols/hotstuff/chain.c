@@ -160,6 +160,44 @@ chain_advance(struct hotstuff *r, struct outbox *out)
 	chain_count_filled(r);
 }
 
+/*
+ * A block that was kept unproven has got a QC: so what it carries holds, and its parent
+ * has one, too, that was not learned when it came.
+ */
+static void
+settle(struct hotstuff *r, struct block *b, struct outbox *out)
+{
+	if (b->unproven && b->view > r->tip_view) {
+		struct qc_head end = {.view = b->view, .height = b->height};
+		memcpy(end.digest32, b->digest32, sizeof(end.digest32));
+		chain_follow(r, &end);
+	}
+	while (b->unproven) {
+		struct block *parent = tree_parent(&r->tree, b);
+		b->unproven = false;
+		r->figures.spared++;
+		if (parent == NULL) {
+			sync_want(r, &b->justify, out);
+			return;
+		}
+		if (!parent->certified) {
+			parent->certified = true;
+			judge(r, parent, out);
+		}
+		b = parent;
+	}
+}
+
+/* A valid QC for it is known now. */
+static void
+certify(struct hotstuff *r, struct block *b, struct outbox *out)
+{
+	check(!b->certified);
+	b->certified = true;
+	settle(r, b, out);
+	judge(r, b, out);
+}
+
 /* ---- QCs ----------------------------------------------------------------------------------- */
 
 void
@@ -183,8 +221,7 @@ chain_on_qc(struct hotstuff *r, const struct qc *qc, struct outbox *out)
 		if (higher)
 			sync_want(r, head, out);
 	} else if (!b->certified) {
-		b->certified = true;
-		judge(r, b, out);
+		certify(r, b, out);
 		chain_advance(r, out);
 	}
 	if (higher) {
@@ -202,7 +239,8 @@ chain_names(const struct hotstuff *r, const struct block *b)
 	/* What is not behind the highest QC has no children. */
 	for (uint32_t i = 0; b->view < r->high.head.view && i < r->tree.places_count; i++) {
 		const struct block *child = &r->tree.blocks[i];
-		if (child->used && digest_equal(child->justify.digest32, b->digest32))
+		if (child->used && !child->unproven &&
+		    digest_equal(child->justify.digest32, b->digest32))
 			return true;
 	}
 	return false;
@@ -220,10 +258,8 @@ chain_on_fetched(struct hotstuff *r, struct block *b, struct outbox *out)
 	judge(r, b, out);
 	struct block *parent = tree_parent(&r->tree, b);
 	if (parent != NULL) {
-		if (!parent->certified) {
-			parent->certified = true;
-			judge(r, parent, out);
-		}
+		if (!parent->certified)
+			certify(r, parent, out);
 	} else if (b->height > r->committed + 1) {
 		sync_want(r, &b->justify, out);
 	}

@@ -22,6 +22,7 @@ enum hotstuff_mutant {
 	HOTSTUFF_ABANDONED_TWICE, /* a request of an abandoned block is executed again */
 	HOTSTUFF_AMNESIA,	  /* a replica that lost its memory votes at once */
 	HOTSTUFF_TC_UNPROVEN,	  /* a TC's signatures are not looked at */
+	HOTSTUFF_SPARE_TRUSTED,	  /* a spare replica believes what it has not proven */
 	HOTSTUFF_MUTANTS_COUNT,
 };
 

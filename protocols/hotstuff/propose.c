@@ -236,7 +236,7 @@ claims_add_tc(const struct hotstuff *r, const struct tc *tc, struct claims *clai
 		tc_claim(&r->me, tc, claims);
 }
 
-static bool
+bool
 justify_is_kept(const struct hotstuff *r, const struct qc *qc)
 {
 	if (!RULE(HOTSTUFF_VIEW_UNSIGNED) && chain_knows(r, &qc->head))
@@ -296,7 +296,7 @@ propose_screen(const struct hotstuff *r, const struct message *m, struct claims 
 	if (requests_screen_batch(&r->requests, p.batch, p.batch_size, m->own ? NULL : claims) ==
 	    VERDICT_DROP)
 		return VERDICT_DROP;
-	if (!m->own)
+	if (!m->own && !spare_may_wait(r, h->view, &p))
 		claims_add_certificates(r, &p, claims);
 	return VERDICT_STEP;
 }
@@ -337,25 +337,31 @@ batch_is_vouched(
 	return holds && requests_are_simple(&r->requests, p->batch, p->batch_size);
 }
 
-static void
-block_accept(
+static struct block *
+block_keep(
     struct hotstuff *r, const struct event *event, const struct proposal *p, struct outbox *out)
 {
-	const struct message_header *h = event->message->header;
 	struct block *b = chain_add(r, event->message, p);
 	if (b == NULL)
-		return;
+		return NULL;
 	b->arrived_ns = r->me.now_ns;
 	b->vouched = batch_is_vouched(r, event, p, out);
 	r->figures.refused += !b->vouched;
-	if (h->view > r->tip_view) {
+	return b;
+}
+
+void
+propose_accepted(struct hotstuff *r, struct block *b, struct outbox *out)
+{
+	check(!b->unproven);
+	if (b->view > r->tip_view) {
 		struct qc_head end = {.view = b->view, .height = b->height};
 		memcpy(end.digest32, b->digest32, sizeof(end.digest32));
 		chain_follow(r, &end);
 	}
-	if (h->view == r->view) {
-		r->candidate = h->view;
-		memcpy(r->candidate32, h->digest, sizeof(r->candidate32));
+	if (b->view == r->view) {
+		r->candidate = b->view;
+		memcpy(r->candidate32, b->digest32, sizeof(r->candidate32));
 	}
 	/* Its votes, or its children, were here before it. */
 	if (chain_names(r, b))
@@ -373,14 +379,24 @@ propose_on_message(struct hotstuff *r, const struct event *event, struct outbox 
 	struct proposal p;
 	if (!block_read(&r->me, m, &p))
 		return;
+	bool unproven = RULE(HOTSTUFF_SPARE_TRUSTED) && spare_left_unproven(r, event, &p);
 	if (p.head.has_tc)
 		pacemaker_on_tc(r, &p.tc, out);
-	chain_on_qc(r, &p.justify, out);
+	if (!unproven)
+		chain_on_qc(r, &p.justify, out);
 	if (tree_find(&r->tree, m->header->digest) != NULL || !is_first(r, m->header) ||
 	    p.head.height <= r->committed || p.head.height > height_max(r))
 		return;
-	block_accept(r, event, &p, out);
-	vote_try(r, out);
+	struct block *b = block_keep(r, event, &p, out);
+	if (b == NULL)
+		return;
+	/* Its votes, or its children, were here before it: then it is proven all the same. */
+	if (unproven && !chain_names(r, b)) {
+		spare_wait(r, b);
+	} else {
+		propose_accepted(r, b, out);
+		vote_try(r, out);
+	}
 	/* Others see no more work: if some waits here, it has to be told. */
 	if (r->filled == 0 && r->requests.pool.unordered > 0)
 		propose_relay(r, out);

@@ -182,7 +182,10 @@ on_message(struct hotstuff *r, const struct event *event, struct outbox *out)
 		sync_on_certificate(r, m, out);
 		break;
 	case HOTSTUFF_FETCH:
-		sync_on_fetch(r, m);
+		if (m->own)
+			spare_on_proven(r, m, out);
+		else
+			sync_on_fetch(r, m);
 		break;
 	case HOTSTUFF_BLOCK:
 		sync_on_block(r, m, out);
@@ -216,6 +219,8 @@ on_timeout(struct hotstuff *r, struct outbox *out)
 		sync_tell(r, out);
 	else if (apply_ready(r))
 		return; /* after every step: see step() */
+	else if (spare_deadline(r) <= r->me.now_ns)
+		spare_prove(r, out);
 	else if (sync_owes(r))
 		sync_answer(r, out);
 	else if (r->requests.recheck != 0)
@@ -235,7 +240,9 @@ deadline(const void *self)
 		return 0;
 	uint64_t propose = propose_deadline(r);
 	uint64_t view = pacemaker_deadline(r);
+	uint64_t spare = spare_deadline(r);
 	at_ns = propose < at_ns ? propose : at_ns;
+	at_ns = spare < at_ns ? spare : at_ns;
 	return view < at_ns ? view : at_ns;
 }
 
@@ -328,7 +335,7 @@ audit(const void *self)
 	for (uint32_t i = 0; i < r->tree.places_count; i++) {
 		const struct block *b = &r->tree.blocks[i];
 		if (b->used && b->certified)
-			check(b->view <= r->high.head.view);
+			check(b->view <= r->high.head.view && !b->unproven);
 		if (b->used && b->committed)
 			check(b->certified && b->height <= r->committed);
 	}
@@ -378,6 +385,7 @@ figures(const void *self, struct figures *list)
 	figures_add(list, "relayed", &f->relayed, true);
 	figures_add(list, "transfers", &r->checkpoints.transfers, true);
 	figures_add(list, "violations", &f->violations, true);
+	figures_add(list, "spared", &f->spared, true);
 	figures_add(list, "refused", &f->refused, true);
 	figures_add(list, "macs_failed", &r->requests.macs_failed, true);
 	figures_add(list, "pool_full", &r->requests.pool_full, true);

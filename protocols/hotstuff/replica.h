@@ -64,6 +64,13 @@ struct peer {
 	uint8_t serve32[32];  /* the next */
 };
 
+/* The last block that a spare replica keeps unproven. */
+struct spare {
+	uint64_t view; /* 0: none */
+	uint64_t until_ns;
+	uint8_t digest32[32];
+};
+
 struct hotstuff_figures {
 	uint64_t view;
 	uint64_t high_view;
@@ -85,6 +92,7 @@ struct hotstuff_figures {
 	uint64_t relayed;
 	uint64_t conflicts;  /* votes or proposals that contradict earlier ones: faults */
 	uint64_t violations; /* those, and of checkpoints */
+	uint64_t spared;     /* blocks that were not proven when they came, and never had to be */
 	uint64_t refused;    /* proposals that are not voted for because of their requests */
 	uint64_t safety_faults;
 	uint64_t propose_to_commit_ns; /* a running mean */
@@ -123,6 +131,7 @@ struct hotstuff {
 	struct first firsts[HOTSTUFF_FIRSTS];
 	struct vote votes[BFT_REPLICAS_MAX]; /* each replica's in its highest view */
 	struct timeout timeouts[BFT_REPLICAS_MAX];
+	struct spare spare;
 	struct qc_kept made;	/* scratch */
 	struct tc_kept made_tc; /* scratch */
 
@@ -243,6 +252,26 @@ void propose_on_request(struct hotstuff *r, const struct message *m, struct outb
 void propose_relay(struct hotstuff *r, struct outbox *out);
 /* The number that replies tell: see bft_asking. */
 uint64_t propose_hint(const struct hotstuff *r);
+
+/* Do these certificates need no proof, byte by byte? They are those that are kept here. */
+bool justify_is_kept(const struct hotstuff *r, const struct qc *qc);
+/* A block whose certificates are proven and learned takes its place. */
+void propose_accepted(struct hotstuff *r, struct block *b, struct outbox *out);
+
+/* ---- spare.c -------------------------------------------------------------- */
+
+/* Screening: are the signatures of the block's QC left for later? */
+bool spare_may_wait(const struct hotstuff *r, uint64_t view, const struct proposal *p);
+/* The step after it: have they been? */
+bool spare_left_unproven(
+    const struct hotstuff *r, const struct event *event, const struct proposal *p);
+/* This block waits for the next one. */
+void spare_wait(struct hotstuff *r, struct block *b);
+uint64_t spare_deadline(const struct hotstuff *r);
+void spare_prove(struct hotstuff *r, struct outbox *out);
+/* The FETCH that spare_prove() sent here. */
+enum verdict spare_screen(const struct hotstuff *r, const struct message *m, struct claims *claims);
+void spare_on_proven(struct hotstuff *r, const struct message *m, struct outbox *out);
 
 /* ---- complain.c ----------------------------------------------------------- */
 

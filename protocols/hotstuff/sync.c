@@ -296,6 +296,8 @@ wants_again(struct hotstuff *r, struct outbox *out)
 enum verdict
 sync_screen_fetch(const struct hotstuff *r, const struct message *m, struct claims *claims)
 {
+	if (m->own)
+		return spare_screen(r, m, claims);
 	if (!peer_fits(r, m) || m->body_size != 0)
 		return VERDICT_DROP;
 	claims_add_message(claims, m, m->header->sender, r->me.config.self);
@@ -307,7 +309,8 @@ sync_on_fetch(struct hotstuff *r, const struct message *m)
 {
 	const struct message_header *h = m->header;
 	struct peer *p = &r->peers[h->sender];
-	if (tree_find(&r->tree, h->digest) == NULL || p->served >= BLOCKS_PER_TICK)
+	const struct block *b = tree_find(&r->tree, h->digest);
+	if (b == NULL || b->unproven || p->served >= BLOCKS_PER_TICK)
 		return;
 	p->serve_left = BLOCKS_PER_FETCH;
 	p->serve_floor = h->view;
@@ -321,7 +324,7 @@ block_answer(struct hotstuff *r, uint32_t peer, struct outbox *out)
 {
 	struct peer *p = &r->peers[peer];
 	const struct block *b = tree_find(&r->tree, p->serve32);
-	if (b == NULL || p->serve_left == 0 || b->height <= p->serve_floor ||
+	if (b == NULL || b->unproven || p->serve_left == 0 || b->height <= p->serve_floor ||
 	    p->served >= BLOCKS_PER_TICK) {
 		r->serving &= ~replica_bit(peer);
 		return;

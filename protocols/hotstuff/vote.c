@@ -196,7 +196,7 @@ vote_try(struct hotstuff *r, struct outbox *out)
 	if (r->silent || r->broken || r->candidate != r->view)
 		return;
 	const struct block *b = tree_find(&r->tree, r->candidate32);
-	if (b == NULL || !b->vouched || !may_vote(r, b) || !block_is_safe(r, b))
+	if (b == NULL || b->unproven || !b->vouched || !may_vote(r, b) || !block_is_safe(r, b))
 		return;
 	/* All ancestors are here, so whoever makes a QC has somewhere to fetch them from. */
 	if (!chain_is_whole(r, b, out))

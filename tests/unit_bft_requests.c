@@ -232,6 +232,29 @@ doubtful_waits_for_the_cache(void)
 	close_replica();
 }
 
+/* The answer got lost, and the client, who has its replies from others, does not ask again. */
+static void
+unanswered_doubt_is_looked_up_again(void)
+{
+	open_replica(0);
+	request_comes(CLIENT, 1, replica_bit(0));
+	requests_look_again(&rig.requests);
+	CU_ASSERT_EQUAL(rig.requests.recheck, 0);
+	requests_moved(&rig.requests);
+	out_clear();
+	requests_recheck(&rig.requests, &rig.out);
+	expect_recalls(1);
+	requests_look_again(&rig.requests);
+	CU_ASSERT_NOT_EQUAL(rig.requests.recheck, 0);
+	out_clear();
+	requests_recheck(&rig.requests, &rig.out);
+	expect_recalls(1);
+	cache_says(RESULT_NEW, 1);
+	requests_look_again(&rig.requests);
+	CU_ASSERT_EQUAL(rig.requests.recheck, 0);
+	close_replica();
+}
+
 /* One that came after the move, too; and then the client's next ones need not wait. */
 static void
 newcomer_waits_for_the_cache(void)
@@ -318,6 +341,7 @@ static const struct unit_story stories[] = {
     {"the cache is left alone", cache_is_left_alone},
     {"the cache is asked after a move", cache_is_asked},
     {"what may be executed waits for the cache", doubtful_waits_for_the_cache},
+    {"a doubt that stays is looked up again", unanswered_doubt_is_looked_up_again},
     {"a newcomer waits for the cache", newcomer_waits_for_the_cache},
     {"what is ordered stays ordered", ordered_stays_ordered},
     {"the crowd is counted", crowd_is_counted},

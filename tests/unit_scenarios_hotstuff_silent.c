@@ -54,6 +54,57 @@ static const struct scenario short_turns_scenario = {
     .expect = view_moved,
 };
 
+/* ---- Votes of spare replicas ------------------------------------------------------- */
+
+/* In half a second; where a late vote was waited for in three views of four, 623 and 4900. */
+enum { ANSWERS_OF_SPARE_MIN = 6500 };
+
+static bool
+late_votes_are_few(struct sim *sim)
+{
+	return sim->oracle.answered >= ANSWERS_OF_SPARE_MIN;
+}
+
+static const char *
+no_view_failed(struct sim *sim)
+{
+	return sim->oracle.views_failed == 0 ? NULL : "views failed, though all lead well";
+}
+
+static const struct scenario spare_needed_scenario = {
+    .id = "spare, needed",
+    .story = "one replica leads and collects well, and votes for nobody else",
+    .mode = "hotstuff",
+    .settings = {.view_timeout_ns = 250 * MS},
+    .faulty = R(0),
+    .clients = 12,
+    .operations = 16000,
+    .rules =
+	{
+	    {.type = HOTSTUFF_VOTE, .from = R(0), .lasting = true, .act = SCENARIO_DROP},
+	    {.at_ns = 500 * MS, .when = late_votes_are_few},
+	},
+    .expect = no_view_failed,
+};
+
+static const struct scenario spare_clients_scenario = {
+    .id = "spare, clients",
+    .story = "no replica is faulty; the MACs of half of the clients do not hold at one of them",
+    .mode = "hotstuff",
+    .faulty = C(1),
+    .request_auth = AUTH_MAC,
+    .clients = 12,
+    .operations = 16000,
+    .rules =
+	{
+	    {.act = SCENARIO_FAULT,
+		.at_ns = 1 * MS,
+		.fault = {.kind = FAULT_PARTIAL_VECTOR, .from = C(1), .to = R(2), .amount = 1000}},
+	    {.at_ns = 500 * MS, .when = late_votes_are_few},
+	},
+    .expect = no_view_failed,
+};
+
 /* ---- Nothing can be proposed ------------------------------------------------------- */
 
 /* 400 ms in which each view that fails should take a whole timeout, but for some at first. */
@@ -110,12 +161,16 @@ static const struct scenario few_clients_scenario = {
 /* ---- The suite -------------------------------------------------------------------- */
 
 TELL(short_turns)
+TELL(spare_needed)
+TELL(spare_clients)
 TELL(barren)
 TELL(one_client)
 TELL(few_clients)
 
 static const struct unit_story stories[] = {
     STORY(short_turns),
+    STORY(spare_needed),
+    STORY(spare_clients),
     STORY(barren),
     STORY(one_client),
     STORY(few_clients),

@@ -479,6 +479,16 @@ requests_moved(struct requests *q)
 }
 
 void
+requests_look_again(struct requests *q)
+{
+	uint32_t at = q->moves == 0 || q->recheck != 0 ? 0 : q->pool.first;
+	while (at != 0 && !q->pool.cells[at - 1].doubtful)
+		at = q->pool.cells[at - 1].next;
+	if (at != 0)
+		q->recheck = 1;
+}
+
+void
 requests_on_new(struct requests *q, uint16_t client, uint64_t timestamp)
 {
 	struct client_state *c = &q->clients[client];

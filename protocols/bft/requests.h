@@ -262,6 +262,12 @@ requests_on_result(struct requests *q, const struct result *result)
 }
 
 /*
+ * Once a tick: what the reply cache has not answered is looked up again. A queue was full, and
+ * its client, who has its replies from others, need not ask again.
+ */
+void requests_look_again(struct requests *q);
+
+/*
  * While `recheck` is not 0: looks up what waits in the reply cache, at most
  * REQUESTS_RECALLS_MAX deliveries a call. The answers come as EVENT_EXECUTED with
  * seq 0.

@@ -68,6 +68,8 @@ struct peer {
 struct spare {
 	uint64_t view; /* 0: none */
 	uint64_t until_ns;
+	uint64_t late;	 /* the last view that it voted in after all; 0: none */
+	uint64_t needed; /* nobody waits in views up to here: such a vote made a QC lately */
 	uint8_t digest32[32];
 };
 
@@ -269,6 +271,8 @@ bool spare_left_unproven(
 void spare_wait(struct hotstuff *r, struct block *b);
 uint64_t spare_deadline(const struct hotstuff *r);
 void spare_prove(struct hotstuff *r, struct outbox *out);
+/* A QC: was the own late vote needed for it? */
+void spare_on_qc(struct hotstuff *r, const struct qc_head *head);
 /* The FETCH that spare_prove() sent here. */
 enum verdict spare_screen(const struct hotstuff *r, const struct message *m, struct claims *claims);
 void spare_on_proven(struct hotstuff *r, const struct message *m, struct outbox *out);

@@ -17,7 +17,13 @@
  */
 #include "protocols/hotstuff/replica.h"
 
-enum { PACES_PER_SPARE = 2 }; /* views that a spare replica waits for the next block */
+enum {
+	PACES_PER_SPARE = 2, /* views that a spare replica waits for the next block */
+	/* Nobody is spare for so many views once a late vote was needed: the wait is part of how
+	   long views take, and would grow by itself where each of them needs such a vote. */
+	VIEWS_NEEDED = 256,
+	HEIGHTS_AHEAD = 2, /* of the highest QC: a view ahead, a block is no higher */
+};
 
 /* Not among the q that are counted from the leader on. Told by the view alone. */
 static bool
@@ -33,7 +39,9 @@ spare_may_wait(const struct hotstuff *r, uint64_t view, const struct proposal *p
 {
 	return stands_by(r, view) && p->head.has_tc == 0 && r->suspects == 0 && r->backoff == 0 &&
 	       r->pace_ns != 0 && !r->silent && view >= r->view && view - r->view <= 1 &&
-	       !r->me.config.stable_leader;
+	       !r->me.config.stable_leader && view > r->spare.needed &&
+	       r->spare.view <= r->high.head.view &&
+	       p->head.height <= r->high.head.height + HEIGHTS_AHEAD;
 }
 
 /* What screening claims of a proposal beside its certificates. */
@@ -79,9 +87,12 @@ void
 spare_prove(struct hotstuff *r, struct outbox *out)
 {
 	const struct block *b = tree_find(&r->tree, r->spare.digest32);
-	r->spare.view = 0;
-	if (b == NULL || !b->unproven)
+	if (b == NULL || !b->unproven) {
+		r->spare.view = 0;
 		return;
+	}
+	/* Until it is proven: a burst may have no room for what is sent to oneself. */
+	r->spare.until_ns = r->me.now_ns + r->tick_ns;
 	struct word word = {
 	    .type = HOTSTUFF_FETCH,
 	    .view = b->view,
@@ -124,7 +135,17 @@ spare_on_proven(struct hotstuff *r, const struct message *m, struct outbox *out)
 	if (b == NULL)
 		return;
 	b->unproven = false;
+	r->spare.view = 0;
 	chain_on_qc(r, &p.justify, out);
 	propose_accepted(r, b, out);
 	vote_try(r, out);
+	if (r->voted == b->view)
+		r->spare.late = b->view;
+}
+
+void
+spare_on_qc(struct hotstuff *r, const struct qc_head *head)
+{
+	if (head->view == r->spare.late && (head->signers & own_bit(r)) != 0)
+		r->spare.needed = head->view + VIEWS_NEEDED;
 }

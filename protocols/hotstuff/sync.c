@@ -457,6 +457,7 @@ sync_tick(struct hotstuff *r, struct outbox *out)
 	r->still_ticks = moved ? 0 : r->still_ticks + 1;
 	r->tick_at_ns = r->me.now_ns + r->tick_ns;
 	r->tick++;
+	requests_look_again(&r->requests);
 	for (uint32_t i = 0; i < r->me.config.replicas_count; i++)
 		r->peers[i].served = 0;
 	status_plan(r, moved);

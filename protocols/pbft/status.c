@@ -169,6 +169,7 @@ status_tick(struct pbft *r, struct outbox *out)
 {
 	r->tick_at_ns = tick_next_ns(r);
 	r->tick++;
+	requests_look_again(&r->requests);
 	bool moved = r->executed != r->tick_executed || r->committed != r->tick_committed;
 	bool needed = r->silent || !r->active || r->checkpoints.moving || r->offered.view != 0 ||
 		      r->checkpoints.stable_seen.seq > r->checkpoints.stable ||

@@ -99,6 +99,7 @@ repair_tick(struct zyzzyva *r, struct outbox *out)
 	bool moved = r->executed != r->tick_executed;
 	bool needed = help_needed(r, moved);
 	r->tick++;
+	requests_look_again(&r->requests);
 	r->tick_executed = r->executed;
 	r->quiet = r->stirred || needed ? 0 : r->quiet + 1;
 	r->stirred = false;

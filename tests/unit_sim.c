@@ -12,11 +12,13 @@
 #include "tests/sim/shrink.h"
 #include "tests/sim/sim_modes.h"
 
-/* Real signatures take five times as long under a sanitizer: it watches fewer of them. */
+/* Real signatures and floods take five times as long under a sanitizer: it watches fewer. */
 enum {
 	QUEUE_COUNT = 5000,
 	LOSS_SEEDS = 1000,
 	CRYPTO_SEEDS = SANITIZED ? 20 : 100,
+	FLOODS = SANITIZED ? 1 : 2, /* sizes of clusters full of liars */
+	FLOOD_EVENTS_MAX = 3500000,
 	MS = 1000000,
 };
 
@@ -453,6 +455,53 @@ lies_break_what_is_not_made_for_them(void)
 	CU_ASSERT(seed > 0);
 }
 
+/* Events of a run in which so many replicas say whatever comes to their mind, to all. */
+static uint64_t
+events_with_inventors(const char *mode, uint32_t faults, uint32_t inventors)
+{
+	struct sim_config config;
+	struct sim_report report;
+	struct schedule schedule;
+	CU_ASSERT_TRUE_FATAL(sim_config_make(&config, mode, faults));
+	schedule_init(&schedule);
+	uint64_t replicas = (1ull << config.options.replicas) - 1;
+	for (uint32_t i = 0; i < inventors; i++) {
+		struct fault f = {
+		    .kind = FAULT_INVENT,
+		    .start_ns = 100 * (uint64_t)MS,
+		    .end_ns = 2000 * (uint64_t)MS,
+		    .from = 1ull << i,
+		    .to = replicas & ~(1ull << i),
+		    .amount = 1000,
+		};
+		schedule_add(&schedule, &f);
+	}
+	config.schedule = &schedule;
+	config.operations = 100;
+	run(&config, 7, &report);
+	CU_ASSERT_FALSE(report.failed);
+	CU_ASSERT(report.faults[FAULT_INVENT] > 100);
+	schedule_free(&schedule);
+	return report.events;
+}
+
+/* As many as may lie: each costs about what a lone one does, and no run is mostly that. */
+static void
+liars_do_not_set_each_other_off(void)
+{
+	static const char *const modes[] = {"hotstuff", "zyzzyva"};
+	static const uint32_t faults[] = {4, 10};
+	for (uint32_t i = 0; i < 2 * FLOODS; i++) {
+		const char *mode = modes[i / FLOODS];
+		uint32_t f = faults[i % FLOODS];
+		uint64_t one = events_with_inventors(mode, f, 1);
+		uint64_t all = events_with_inventors(mode, f, f);
+		printf("%s, %u: %lu, %lu ", mode, f, (unsigned long)one, (unsigned long)all);
+		CU_ASSERT(all < 2 * one * f);
+		CU_ASSERT(all < FLOOD_EVENTS_MAX);
+	}
+}
+
 static void
 a_failure_is_cut_down_to_what_it_needs(void)
 {
@@ -501,6 +550,7 @@ static const struct unit_story stories[] = {
     {"rules act where they should", rules_act_where_they_should},
     {"scenarios fail when they should", scenarios_fail_when_they_should},
     {"lies break what is not made for them", lies_break_what_is_not_made_for_them},
+    {"liars do not set each other off", liars_do_not_set_each_other_off},
     {"a failure is cut down to what it needs", a_failure_is_cut_down_to_what_it_needs},
 };
 

@@ -471,6 +471,28 @@ lie_generate(struct sim_node *node, const struct fault *fault, uint64_t number)
 
 /* ---- What only the protocol's own liars say --------------------------------------- */
 
+/*
+ * Other liars' messages alone are no occasion. What one invents goes to all; if each of
+ * those inventions were answered by all other liars with one of theirs, and so on, the
+ * more so the more liars there are, they would drown what the run is for. Nothing at all
+ * is an occasion: then the node's own time has come.
+ */
+bool
+lie_is_roused(const struct sim_node *node, const struct datagram *list, uint32_t count)
+{
+	uint64_t liars = node->sim->liars & ((1ull << node->sim->replicas_count) - 1);
+	bool roused = count == 0;
+	for (uint32_t i = 0; i < count && !roused; i++) {
+		struct message_header h;
+		if (list[i].size < sizeof(h))
+			continue;
+		memcpy(&h, list[i].data, sizeof(h));
+		roused = h.sender == node->identity || h.sender >= node->sim->replicas_count ||
+			 (liars >> h.sender & 1) == 0;
+	}
+	return roused;
+}
+
 void
 lie_invent(struct sim_node *node, const struct fault *fault, uint64_t number)
 {
@@ -485,7 +507,11 @@ lie_invent(struct sim_node *node, const struct fault *fault, uint64_t number)
 	};
 	struct lie_letter letter;
 	uint64_t word = sim_draw(sim, 0x1e4e47ull, number << 8 | node->index);
-	if (!sim_chance(word, fault->amount))
+	uint64_t amount = fault->amount;
+	/* It goes to more receivers there, and each of more liars does so. */
+	if (sim->replicas_count > SIM_MANY_REPLICAS)
+		amount = amount * SIM_MANY_REPLICAS / sim->replicas_count;
+	if (!sim_chance(word, amount))
 		return;
 	word = random_mix(word);
 	check(lie_open(sim, &letter, &blank, sizeof(blank)));

@@ -418,7 +418,7 @@ run_node(struct sim *sim, struct sim_node *node)
 			continue;
 		if (f->kind == FAULT_GENERATE)
 			lie_generate(node, f, sim->report->events);
-		else if (f->kind == FAULT_INVENT)
+		else if (f->kind == FAULT_INVENT && node->roused)
 			lie_invent(node, f, sim->report->events);
 	}
 }

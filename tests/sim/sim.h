@@ -29,6 +29,7 @@
 
 enum {
 	SIM_REPLICAS_MAX = 32,
+	SIM_MANY_REPLICAS = 7, /* above, runs have fewer operations and more messages */
 	SIM_CLIENT_NODES_MAX = 8,
 	SIM_NODES_MAX = 48, /* a twin is a node too */
 	SIM_SLOTS_MAX = 256,
@@ -247,6 +248,7 @@ struct sim_node {
 	bool recovering;    /* it came back without memory ... */
 	uint64_t recovered; /* ... and is itself again when it has executed beyond this */
 	uint64_t sends;	    /* so far: numbers the lies */
+	bool roused;	    /* its last burst was not of other liars' messages alone */
 	uint32_t old_count;
 	struct packet *old[SIM_OLD_MAX]; /* what a liar sent or saw before */
 };
@@ -437,6 +439,8 @@ bool lie_letter_batch(const struct sim_node *node, struct lie_letter *letter,
 void lie_generate(struct sim_node *node, const struct fault *fault, uint64_t number);
 /* The same, of what the protocol's own struct sim_lies writes. */
 void lie_invent(struct sim_node *node, const struct fault *fault, uint64_t number);
+/* Does a burst that `node` has taken give it occasion to invent something, if it lies? */
+bool lie_is_roused(const struct sim_node *node, const struct datagram *list, uint32_t count);
 /* What the liar sent or saw before, of a type; NULL: none. `word` chooses. */
 const struct packet *lie_old(const struct sim_node *node, uint8_t type, uint64_t word);
 void lie_remember(struct sim_node *node, struct packet *packet);

@@ -14,9 +14,8 @@ enum {
 	STREAM_SETTINGS = 5,
 	STREAM_PILLARS = 0x9111a, /* of sim_draw() */
 	STREAM_INSTANCES = 0x1257a,
-	MANY_REPLICAS = 7, /* above, runs have fewer operations and more messages */
-	LANE_HOPS = 4,	   /* to the executor and back, and for news of the frontier */
-	ROUND_HOPS = 5,	   /* from a request to its reply, with three rounds among replicas */
+	LANE_HOPS = 4,	/* to the executor and back, and for news of the frontier */
+	ROUND_HOPS = 5, /* from a request to its reply, with three rounds among replicas */
 };
 
 static uint64_t
@@ -175,10 +174,10 @@ load_set(struct sim *sim)
 	uint32_t n = sim->options.replicas;
 	sim->operations = config->operations;
 	sim->steps_max = config->steps_max;
-	if (!config->drawn || n <= MANY_REPLICAS)
+	if (!config->drawn || n <= SIM_MANY_REPLICAS)
 		return;
-	sim->operations = config->operations * MANY_REPLICAS / n + 1;
-	sim->steps_max = config->steps_max * n / MANY_REPLICAS;
+	sim->operations = config->operations * SIM_MANY_REPLICAS / n + 1;
+	sim->steps_max = config->steps_max * n / SIM_MANY_REPLICAS;
 }
 
 static void

@@ -653,6 +653,7 @@ node_run(struct sim_node *node)
 	while (unit->wake_ns != node->wake_ns)
 		unit++;
 	uint32_t count = unit_take(unit, list);
+	node->roused = lie_is_roused(node, list, count);
 	running = node;
 	uint32_t steps = unit_burst(unit, list, count);
 	unit->bursts++;

@@ -54,6 +54,46 @@ static const struct scenario slow_executor_scenario = {
 };
 
 static const char *
+first_instance_moved_once(struct sim *sim)
+{
+	for (uint16_t i = 0; i < sim->replicas_count; i++) {
+		const struct sim_node *n = &sim->nodes[i];
+		uint64_t view = n->machine->view(node_machine(n, 0));
+		if (view != 1)
+			return view == 0 ? "the primary's pause was not noticed"
+					 : "the other instance's primary was blamed for it";
+	}
+	return NULL;
+}
+
+/*
+ * A primary that is watched (Aardvark) is not blamed either for what its sibling holds
+ * up. The first view is fast, so that there is something to compare with.
+ */
+static const struct scenario watched_sibling_scenario = {
+    .id = "watched sibling",
+    .story = "primaries are watched, and one instance becomes slow: the other's primary stays",
+    .mode = "pbft",
+    .instances = 2,
+    .clients = 20,
+    .operations = 2500,
+    .settings = {.watch_primary = true},
+    .rules =
+	{
+	    {.act = SCENARIO_FAULT,
+		.at_ns = 25 * MS,
+		.fault = {.kind = FAULT_PAUSE, .from = R(0), .end_ns = 100 * MS}},
+	    {.type = PBFT_PRE_PREPARE,
+		.like = of_second_instance,
+		.at_ns = 150 * MS,
+		.act = SCENARIO_DELAY,
+		.lasting = true,
+		.amount = 12 * MS},
+	},
+    .expect = first_instance_moved_once,
+};
+
+static const char *
 second_instance_moved(struct sim *sim)
 {
 	if (views_max(sim) == 0)
@@ -154,12 +194,14 @@ static const struct scenario sibling_checkpoint_scenario = {
 };
 
 TELL(slow_executor)
+TELL(watched_sibling)
 TELL(idle_sibling)
 TELL(sibling_fetches)
 TELL(sibling_checkpoint)
 
 static const struct unit_story stories[] = {
     STORY(slow_executor),
+    STORY(watched_sibling),
     STORY(idle_sibling),
     STORY(sibling_fetches),
     STORY(sibling_checkpoint),

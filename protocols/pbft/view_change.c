@@ -107,6 +107,21 @@ view_change_deadline(const struct pbft *r)
 	return patience < watch ? patience : watch;
 }
 
+/* What this instance has decided is not executed, for a sibling's slots are missing. */
+static bool
+siblings_are_waited_for(const struct pbft *r)
+{
+	return r->active && r->me.config.instances_count > 1 && r->delivered > r->executed &&
+	       r->delivered == r->committed;
+}
+
+static bool
+siblings_are_late(const struct pbft *r)
+{
+	return siblings_are_waited_for(r) &&
+	       r->me.now_ns - r->executed_ns >= r->me.config.view_timeout_ns / 4;
+}
+
 /*
  * A primary that stays just inside the timeout (Aardvark, NSDI'09, section 4.2):
  * with work waiting all the time, a view must do at least half of what the best
@@ -121,8 +136,8 @@ watch_judge(struct pbft *r, struct outbox *out)
 	uint64_t best = 0;
 	for (uint32_t i = 0; i < 4; i++)
 		best = r->watch_rates[i] > best ? r->watch_rates[i] : best;
-	/* One that keeps up leaves nobody waiting for so long. */
-	bool busy = r->requests.pool.count > 0 &&
+	/* One that keeps up leaves nobody waiting for so long, but for its siblings' fault. */
+	bool busy = r->requests.pool.count > 0 && !siblings_are_waited_for(r) &&
 		    r->me.now_ns - r->requests.head_ns >= r->me.config.view_timeout_ns / 8;
 	r->watch_ns = r->me.now_ns;
 	r->watch_executed = r->operations;
@@ -131,15 +146,6 @@ watch_judge(struct pbft *r, struct outbox *out)
 	if (busy && best > 0 && rate < best / 2)
 		view_change_begin(r, r->me.view + 1,
 		    "leaves view %lu for %lu, executed %lu: its primary is slow", out);
-}
-
-/* What this instance has decided is not executed, for a sibling's slots are missing. */
-static bool
-siblings_are_late(const struct pbft *r)
-{
-	return r->active && r->me.config.instances_count > 1 && r->delivered > r->executed &&
-	       r->delivered == r->committed &&
-	       r->me.now_ns - r->executed_ns >= r->me.config.view_timeout_ns / 4;
 }
 
 void

@@ -21,7 +21,7 @@ import scale_model
 import sweep
 
 LIMIT = 1.15  # CPU time an operation with S instances, by that with one
-CLIENTS = 400
+CLIENTS = 1600  # a batch of 100 in each of 14 instances, and one more to come
 MODES = ("pbft --profile fast -b 100 --adaptive", "hotstuff --profile fast -b 100 --adaptive")
 PILLARS_MAX = 15  # what oskr-cluster takes
 
@@ -30,9 +30,11 @@ Measures, one after the other and --repeats times over, for every mode:
   lcores     1, 2, 4 .. lcores, a CPU each, with one instance and with as many as lcores
   instances  S = 1, 2, 4, 8, 14 on S + 1 lcores, one for execution and one for each
              instance, that share all CPUs: --lcores '(0-S)@(CPUS)'
-Where this build's oskr-cluster has --pillars, runs of several instances on several lcores
-take it, too (--pillars none: never): their cost is then part of the comparison with S = 1,
-which stays the plain protocol. Without it a replica has all instances on one lcore.
+A replica has all instances on one lcore, or spreads them over pillars, lcores of their own.
+Pillars bring nothing where they share CPUs, and cost: small bursts, waits for the kernel to
+run the other half. So --pillars auto takes them in runs of several instances on more than
+two lcores that have a CPU each; all takes them everywhere, none nowhere. Their cost is then
+part of the comparison with S = 1, which stays the plain protocol.
 
 Two figures of CPU time an operation, all replicas and clients together:
   busy     sum(lcores_busy) * seconds / operations: time in bursts that were not empty.
@@ -75,7 +77,8 @@ class Configuration:
             eal = ["--lcores", f"(0-{lcores - 1})@({','.join(map(str, cpus))})"]
         self.series, self.kind = series[0], kind
         self.lcores, self.instances, self.cpus = lcores, instances, len(cpus)
-        spread = options.pillars and instances > 1 and lcores > 1
+        worth = options.pillars == "all" or 2 < lcores <= len(cpus)
+        spread = options.pillars != "none" and worth and instances > 1 and lcores > 1
         self.pillars = min(instances, PILLARS_MAX) if spread else 0
         clients = options.clients * (instances if options.per_instance else 1)
         words = ["-m", *series[1], "-t", str(clients), "--instances", str(instances),
@@ -207,8 +210,9 @@ def parser_make():
                                              "(1,2,4,8,14)")
     parser.add_argument("--ahead", type=runs.int_list, default=[14, 30], metavar="LIST",
                         help="lcores to which the model's line is continued (14,30)")
-    parser.add_argument("--pillars", choices=["auto", "none"], default="auto", metavar="WHEN",
-                        help="auto: where the build has them; none (auto)")
+    parser.add_argument("--pillars", choices=["auto", "all", "none"], default="auto",
+                        metavar="WHEN",
+                        help="auto: where each lcore has a CPU; all; none (auto)")
     parser.add_argument("--out", type=Path, default=Path("scale"), metavar="DIR",
                         help="where results go (scale)")
     runs.measure_options(parser)
@@ -425,7 +429,8 @@ def main(arguments):
     options = options_parse(arguments)
     runs.require_program(options.build, "oskr-cluster")
     try:
-        options.pillars = options.pillars == "auto" and has_pillars(options.build)
+        if not has_pillars(options.build):
+            options.pillars = "none"
         configurations = configurations_make(options)
         failures = measure_all(options, configurations)
         records = records_make(options, configurations)

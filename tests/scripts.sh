@@ -321,7 +321,7 @@ scale_measures()
 	# Of two modes one lcore, and 1, 2, 4, 8, 14 instances, twice; in the sheet are the model's
 	# 1, 14 and 30 lcores, too.
 	[[ $(wc -l <"$FAKE_LOG") == 24 && $(wc -l <"$place/scale/scale.csv") == $((1 + 2 * (6 + 3))) ]]
-	[[ $(grep -c '^-m pbft --profile fast -b 100 --adaptive -t 400 --instances 14 -d 1 ' \
+	[[ $(grep -c '^-m pbft --profile fast -b 100 --adaptive -t 1600 --instances 14 -d 1 ' \
 		"$FAKE_LOG") == 2 ]]
 	cmp "$place/scale.json" "$place/scale/scale.json"
 	python3 -B - "$place/scale.json" <<-'END'
@@ -383,12 +383,14 @@ scale_tells()
 scale_divides()
 {
 	: >"$FAKE_LOG"
-	FAKE_HELP="      --pillars L   lcores" scale_small -m pbft --instances 1,4,20
+	FAKE_HELP="      --pillars L   lcores" scale_small -m pbft --instances 1,4,20 --pillars all
 	[[ $(grep -c -- '--instances 4 --pillars 4 -d' "$FAKE_LOG") == 2 ]]
 	[[ $(grep -c -- '--instances 20 --pillars 15 -d' "$FAKE_LOG") == 2 ]]
 	[[ $(grep -c -- '--instances 1 -d' "$FAKE_LOG") == 4 ]]
 	: >"$FAKE_LOG"
-	FAKE_HELP="      --pillars L   lcores" scale_small -m pbft --pillars none
+	FAKE_HELP="      --pillars L   lcores" scale_small -m pbft --instances 1,4 --pillars none
+	# More lcores than CPUs.
+	FAKE_HELP="      --pillars L   lcores" scale_small -m pbft --instances 1,"$(nproc)"
 	[[ $(wc -l <"$FAKE_LOG") == 12 && $(grep -c -- '--pillars' "$FAKE_LOG") == 0 ]]
 	: >"$FAKE_LOG"
 	scale_small -m pbft -t 10 --per-instance

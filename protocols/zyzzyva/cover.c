@@ -141,8 +141,7 @@ doubt_ask(struct zyzzyva *r, struct outbox *out)
 	    !is_turn(r->doubt_tries++))
 		return;
 	struct slot *s = ledger_slot(r, r->doubt);
-	if (s->seq >= r->entry)
-		statement_say(r, s, s->history32, r->me.everybody, out);
+	statement_say(r, s, s->history32, r->me.everybody, out);
 	struct word word = {.type = ZYZZYVA_VOUCH, .view = r->me.view, .seq = s->seq};
 	uint64_t to = silent_about(r, s);
 	if (to != 0)

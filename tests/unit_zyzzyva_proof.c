@@ -362,6 +362,60 @@ bodies_are_wanted(void)
 	close_replica();
 }
 
+static void
+unlink_pending(void)
+{
+	rig.r->pending.present = false;
+}
+
+/* It is not wanted any more when it is stepped. */
+static void
+bodies_are_wanted_still(void)
+{
+	open_replica();
+	memset(a32, 0, sizeof(a32));
+	grow(2);
+	body_wanted();
+	order_body_write();
+	CU_ASSERT_EQUAL(arrive_after(unlink_pending), STEPPED);
+	CU_ASSERT_PTR_NULL(ledger_bank(ledger_slot(rig.r, 3), a32[3]));
+	body_wanted();
+	order_body_write();
+	CU_ASSERT_EQUAL(arrive(), STEPPED);
+	CU_ASSERT_PTR_NOT_NULL(ledger_bank(ledger_slot(rig.r, 3), a32[3]));
+	close_replica();
+}
+
+/* What q have is not what is here: the client is told nothing of this history. */
+static void
+clients_ask_of_this_history(void)
+{
+	uint64_t body[LETTER_SIZE / 16];
+	struct point other = {.seq = 2, .history32 = a32[7], .signers = 7};
+	open_replica();
+	memset(a32, 0, sizeof(a32));
+	grow(2);
+	memset(a32[7], 'b', 32);
+	uint32_t size = certificate_write(&other);
+	memcpy(body, rig.incoming + 8, size);
+	message_write(1, ZYZZYVA_COMMIT, PROOF_VECTOR, body, size)->seq = 2;
+	CU_ASSERT_EQUAL(arrive_from(KEY_CLIENT + 1), STEPPED);
+	CU_ASSERT_EQUAL(figure("committed"), 0);
+	CU_ASSERT_PTR_NULL(sent_to(ZYZZYVA_LOCAL_COMMIT, 0));
+	struct ask_body b = {.seq = 2};
+	memcpy(b.history32, a32[7], 32);
+	message_write(1, ZYZZYVA_ASK, PROOF_VECTOR, &b, sizeof(b))->seq = 2;
+	CU_ASSERT_EQUAL(arrive_from(KEY_CLIENT + 1), STEPPED);
+	CU_ASSERT_PTR_NULL(sent_to(ZYZZYVA_STATEMENT, 0));
+	CU_ASSERT_PTR_NULL(sent_to(ZYZZYVA_STATED, 0));
+	/* Of this one it is. */
+	commit_write();
+	CU_ASSERT_EQUAL(arrive_from(KEY_CLIENT + 1), STEPPED);
+	CU_ASSERT_EQUAL(figure("committed"), 2);
+	CU_ASSERT_PTR_NOT_NULL(sent_to(ZYZZYVA_LOCAL_COMMIT, 0));
+	close_replica();
+}
+
 /* ---- requests that cannot be judged here
  * --------------------------------------------------------- */
 
@@ -459,6 +513,8 @@ static const struct unit_story stories[] = {
     {"all that is acted on is proven", all_is_proven},
     {"copies are the primary's", copies_are_the_primarys},
     {"bodies are wanted", bodies_are_wanted},
+    {"bodies are wanted still", bodies_are_wanted_still},
+    {"clients ask of this history", clients_ask_of_this_history},
     {"slots are vouched for", slots_are_vouched},
     {"batches are simple", batches_are_simple},
     {"orders are the primary's", orders_are_the_primarys},

@@ -96,6 +96,29 @@ old_view_is_over(void)
 	close_replica();
 }
 
+/* The view is left between a message's screening and its step. */
+static void
+old_view_is_over_at_once(void)
+{
+	struct point p = {.seq = 4, .history32 = a32[4], .signers = 7};
+	open_story();
+	grow(0, 1, 4);
+	certificate_write(&p);
+	CU_ASSERT_EQUAL(arrive_after(leave_view), STEPPED);
+	CU_ASSERT_FALSE(rig.r->active);
+	CU_ASSERT_EQUAL(figure("committed"), 0);
+	close_replica();
+	open_story();
+	grow(0, 1, 4);
+	for (uint16_t i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(states(i, 0, 3, a32[3]), STEPPED);
+	statement_write(2, 0, 3, a32[3]);
+	CU_ASSERT_EQUAL(arrive_after(leave_view), STEPPED);
+	CU_ASSERT_FALSE(rig.r->active);
+	CU_ASSERT_EQUAL(figure("committed"), 0);
+	close_replica();
+}
+
 /* ---- NEW-VIEW ----------------------------------------------------------------------------------
  */
 
@@ -268,14 +291,18 @@ checkpoints_are_compared(void)
 	CU_ASSERT_EQUAL(figure("stable"), 4);
 	CU_ASSERT_EQUAL(rig.transfers, 0);
 	close_replica();
-	/* The history is another. */
+	/* The history is another, whatever was certified of this one. */
+	struct point p = {.seq = 5, .history32 = a32[5], .signers = 7};
 	open_story();
 	grow(0, 1, 5);
+	CU_ASSERT_EQUAL(certificate_comes(&p), STEPPED);
+	CU_ASSERT_EQUAL(figure("committed"), 5);
 	stable_write(4, b32[4]);
 	CU_ASSERT_EQUAL(arrive(), STEPPED);
 	CU_ASSERT_EQUAL(rig.transfers, 1);
 	CU_ASSERT_EQUAL(rig.transferred, 4);
 	CU_ASSERT(history_is(rig.r, 4, b32[4]));
+	CU_ASSERT_EQUAL(rig.r->certified, 4);
 	close_replica();
 }
 
@@ -295,6 +322,99 @@ states_are_compared(void)
 	CU_ASSERT_EQUAL(arrive(), STEPPED);
 	CU_ASSERT_EQUAL(rig.transfers, 1);
 	CU_ASSERT_EQUAL(rig.transferred, 4);
+	close_replica();
+}
+
+/* One of those who order b after `at` of a, in view 1: its body of b at seq. */
+static void
+body_of_b(uint64_t at, uint64_t seq)
+{
+	uint64_t body[BODY_SIZE / 8];
+	struct order o = {.view = 1,
+	    .seq = seq,
+	    .before32 = seq == at + 1 ? a32[at] : b32[seq - 1],
+	    .client = 2,
+	    .timestamp = seq};
+	order_body(&o, body, b32[seq]);
+	message_write(0, ZYZZYVA_BODY, PROOF_NONE, body, BODY_SIZE)->seq = seq;
+	memcpy(((struct message_header *)(void *)rig.incoming)->digest, b32[seq], 32);
+}
+
+/* View 1 begins at 5, with b after 3. */
+static void
+begin_with_b(void)
+{
+	leave_view();
+	for (uint64_t seq = 4; seq <= 5; seq++)
+		body_of_b(3, seq);
+	struct point p = {.view = 1, .seq = 5, .history32 = b32[5], .signers = 7};
+	CU_ASSERT_EQUAL(certificate_comes(&p), STEPPED);
+	for (uint64_t seq = 5; seq >= 4; seq--) {
+		body_of_b(3, seq);
+		CU_ASSERT_EQUAL(arrive(), STEPPED);
+	}
+	CU_ASSERT(rig.r->active);
+	CU_ASSERT(history_is(rig.r, 4, b32[4]));
+}
+
+/*
+ * The state could not be undone, so that what it took at 4 is of a, whose checkpoint is
+ * said to be stable, and its history is b: then more than f lied, and q decide.
+ */
+static void
+histories_are_compared(void)
+{
+	open_story();
+	grow(0, 1, 5);
+	rig.keeps_state = true;
+	begin_with_b();
+	CU_ASSERT(rig.r->stranded);
+	rig.keeps_state = false;
+	stable_write(4, a32[4]);
+	CU_ASSERT_EQUAL(arrive(), STEPPED);
+	CU_ASSERT_EQUAL(rig.transferred, 4);
+	CU_ASSERT(history_is(rig.r, 4, a32[4]));
+	CU_ASSERT_EQUAL(rig.r->top, 4);
+	close_replica();
+}
+
+/* While a state is fetched, what it took at 4 is of a, and its history is b by now. */
+static void
+votes_are_of_this_history(void)
+{
+	open_story();
+	rig.r->helps = 9; /* nobody is spare */
+	grow(0, 1, 5);
+	rig.moves_later = true;
+	stable_write(8, b32[8]);
+	CU_ASSERT_EQUAL(arrive(), STEPPED);
+	wait_ns(4 * TICK_NS);
+	CU_ASSERT(rig.r->moving);
+	begin_with_b();
+	CU_ASSERT_EQUAL(figure("committed"), 5);
+	CU_ASSERT_EQUAL(figure("checkpoint_votes"), 0);
+	close_replica();
+}
+
+/* A certificate for what leaves the stable history: more than f lied, and it stays. */
+static void
+stable_is_not_left(void)
+{
+	open_story();
+	grow(0, 1, 5);
+	stable_write(4, a32[4]);
+	CU_ASSERT_EQUAL(arrive(), STEPPED);
+	leave_view();
+	memset(b32[4], 'b', 32);
+	body_of_b(0, 5);
+	struct point p = {.view = 1, .seq = 5, .history32 = b32[5], .signers = 7};
+	CU_ASSERT_EQUAL(certificate_comes(&p), STEPPED);
+	body_of_b(0, 5);
+	CU_ASSERT_EQUAL(arrive(), STEPPED);
+	CU_ASSERT_FALSE(rig.r->active);
+	CU_ASSERT_FALSE(rig.r->pending.present);
+	CU_ASSERT_EQUAL(figure("violations"), 1);
+	CU_ASSERT(history_is(rig.r, 4, a32[4]));
 	close_replica();
 }
 
@@ -326,6 +446,7 @@ static const struct unit_story stories[] = {
     {"f + 1 haters are enough", haters_are_enough},
     {"f + 1 others are joined", others_are_joined},
     {"the old view is over", old_view_is_over},
+    {"the old view is over at once", old_view_is_over_at_once},
     {"the VIEW-CHANGEs that are named count", named_changes_count},
     {"the first VIEW-CHANGE counts", first_change_counts},
     {"NEW-VIEWs are the primary's, of q", new_views_are_the_primarys},
@@ -335,7 +456,10 @@ static const struct unit_story stories[] = {
     {"views begin by STATEMENTs", views_begin_by_statements},
     {"checkpoints are compared", checkpoints_are_compared},
     {"states are compared", states_are_compared},
+    {"histories are compared", histories_are_compared},
+    {"what is stable is not left", stable_is_not_left},
     {"votes are of what is certified", votes_are_of_what_is_certified},
+    {"votes are of this history", votes_are_of_this_history},
 };
 
 UNIT_MAIN("zyzzyva_view", stories)

@@ -66,15 +66,10 @@ imagine(uint8_t (*history32)[32], uint16_t client, uint64_t view, uint64_t seq)
 
 /* ---- after a fork ----------------------------------------------------------------------- */
 
-/* It has a up to 7, and stated that at 7; q have b from 4 on, certified at 5: it goes over. */
+/* q have b from 4 on, certified at 5. */
 static void
-fork_to_b(void)
+go_over_to_b(void)
 {
-	open_story();
-	grow(0, a32, 1, 1, 7);
-	CU_ASSERT_EQUAL(figure("executed_seq"), 7);
-	CU_ASSERT_EQUAL(word_comes(2, ZYZZYVA_VOUCH, 0, 7), STEPPED);
-	CU_ASSERT_PTR_NOT_NULL(stated_of(0, 7));
 	memcpy(b32, a32, 4 * 32);
 	imagine(b32, 2, 0, 4);
 	imagine(b32, 2, 0, 5);
@@ -87,6 +82,18 @@ fork_to_b(void)
 	CU_ASSERT_EQUAL(figure("rolled_back"), 4);
 	CU_ASSERT_EQUAL(figure("executed_seq"), 5);
 	forget_sent();
+}
+
+/* It has a up to 7, and stated that at 7. */
+static void
+fork_to_b(void)
+{
+	open_story();
+	grow(0, a32, 1, 1, 7);
+	CU_ASSERT_EQUAL(figure("executed_seq"), 7);
+	CU_ASSERT_EQUAL(word_comes(2, ZYZZYVA_VOUCH, 0, 7), STEPPED);
+	CU_ASSERT_PTR_NOT_NULL(stated_of(0, 7));
+	go_over_to_b();
 }
 
 /* The client asks for a STATEMENT of where its operation was executed. */
@@ -136,6 +143,19 @@ fork_is_not_stated(void)
 	expect_no_word(7, b32[7]);
 	grow(0, b32, 2, 8, 8);
 	expect_word(8, b32[8]);
+	close_replica();
+}
+
+/* What the primary signed of a is no cover of b. */
+static void
+fork_is_not_covered(void)
+{
+	open_story();
+	grow(0, a32, 1, 1, 7);
+	CU_ASSERT_EQUAL(states(0, 0, 7, a32[7]), STEPPED);
+	CU_ASSERT_EQUAL(rig.r->covered, 7);
+	go_over_to_b();
+	CU_ASSERT_EQUAL(rig.r->covered, 5);
 	close_replica();
 }
 
@@ -239,6 +259,31 @@ confirm_is_followed(void)
 	CU_ASSERT(rig.r->active);
 	grow(1, a32, 1, 7, 7);
 	expect_word(7, a32[7]);
+	close_replica();
+}
+
+/*
+ * It is the primary whose view begins otherwise: it orders, where it confirmed something
+ * else; so it is none to follow, by its own word, and it hates itself as others do.
+ */
+static void
+confirm_binds_primaries(void)
+{
+	struct changed c = {.view = SELF, .entries = a32 + 1, .entries_count = 5};
+	open_story();
+	grow(0, a32, 1, 1, 5);
+	for (uint32_t view = 0; view < SELF; view++)
+		leave_view();
+	for (c.from = 0; c.from < 2; c.from++)
+		CU_ASSERT_EQUAL(change_comes(&c), STEPPED);
+	CU_ASSERT_PTR_NOT_NULL(sent_to(ZYZZYVA_NEW_VIEW, 0xf));
+	CU_ASSERT_PTR_NOT_NULL(stated_of(SELF, 5));
+	view_begins_at(&(struct point){.view = SELF, .seq = 4, .history32 = a32[4], .signers = 7});
+	CU_ASSERT_EQUAL(request_comes(2, 1), STEPPED);
+	wait_ns(20 * TICK_NS);
+	CU_ASSERT_EQUAL(figure("betrayals"), 1);
+	CU_ASSERT_PTR_NULL(sent_to(ZYZZYVA_STATEMENT, 0));
+	CU_ASSERT_PTR_NOT_NULL(sent_to(ZYZZYVA_HATE, 0xf));
 	close_replica();
 }
 
@@ -401,9 +446,11 @@ recovering_is_silent(void)
 
 static const struct unit_story stories[] = {
     {"a fork is not stated where the former history was", fork_is_not_stated},
-    {"nor is what a fetched state leads to", fetched_is_not_stated},
+    {"a fork is not covered by what it leaves", fork_is_not_covered},
+    {"what a fetched state leads to is not stated either", fetched_is_not_stated},
     {"a VIEW-CONFIRM is kept to", confirm_is_kept},
     {"a VIEW-CONFIRM is followed", confirm_is_followed},
+    {"a VIEW-CONFIRM binds primaries", confirm_binds_primaries},
     {"a VIEW-CONFIRM is repeated as it was", confirm_is_repeated},
     {"what is undone is not done", undone_is_not_done},
     {"what is in a fetched state is final", fetched_is_final},

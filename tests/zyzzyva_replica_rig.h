@@ -25,6 +25,7 @@ enum {
 	LETTER_SIZE = 2048,
 	LETTERS_MAX = 96,
 	DONE_MAX = 64,
+	HOLDS_MAX = 64,
 	MS = 1000000,
 	TICK_NS = MS, /* a sixteenth of the view's timeout */
 };
@@ -52,6 +53,7 @@ static struct rig {
 	struct zyzzyva *r;
 	uint64_t now_ns;
 	bool keeps_state; /* the executor cannot undo, nor fetch: what moves, fails */
+	bool moves_later; /* what is to move the state takes its time */
 	struct outbox out;
 	struct claims claims;
 	uint64_t envelopes[LETTERS_MAX][LETTER_SIZE / 8];
@@ -64,7 +66,6 @@ static struct rig {
 	struct done done[DONE_MAX];
 	uint32_t done_count;
 	uint64_t incoming[LETTER_SIZE / 8];
-	struct message message;
 	uint8_t changes[N][32]; /* digest of the last VIEW-CHANGE of each */
 } rig;
 
@@ -293,36 +294,49 @@ step(struct event *event)
 			execute(d);
 		else if (d->kind == DELIVERY_RECALL && !moves)
 			recall(d);
-		else if (d->kind == DELIVERY_ROLLBACK || d->kind == DELIVERY_TRANSFER)
+		else if ((d->kind == DELIVERY_ROLLBACK || d->kind == DELIVERY_TRANSFER) &&
+			 !rig.moves_later)
 			move(d);
 	}
+}
+
+/* Screened, proven, and stepped, perhaps after other steps of the same burst. */
+static inline enum fate
+hear_after(const uint64_t *bytes, bool own, void (*between)(void))
+{
+	struct message m;
+	struct event event = {.type = EVENT_MESSAGE, .message = &m};
+	const struct message_header *h = (const void *)bytes;
+	bool holds[HOLDS_MAX];
+	bool all = true;
+	enum parse_error parsed =
+	    message_parse(&rig.r->me.scope, (const uint8_t *)bytes, h->size, &m);
+	CU_ASSERT_EQUAL_FATAL(parsed, PARSE_OK);
+	m.own = own;
+	rig.claims.count = 0;
+	rig.claims.scratch_count = 0;
+	if (zyzzyva_replica.screen(rig.r, &m, &rig.claims) == VERDICT_DROP)
+		return DROPPED;
+	CU_ASSERT_FATAL(rig.claims.count <= HOLDS_MAX);
+	CU_ASSERT(rig.claims.count <= zyzzyva_replica.claims_per_message(&rig.config));
+	for (uint32_t i = 0; i < rig.claims.count; i++) {
+		holds[i] = toy_claim_holds(&rig.claims.list[i]);
+		all &= holds[i] || rig.claims.list[i].optional;
+	}
+	event.holds = holds;
+	event.claims_count = rig.claims.count;
+	if (!all)
+		return UNPROVEN;
+	if (between != NULL)
+		between();
+	step(&event);
+	return STEPPED;
 }
 
 static inline enum fate
 hear(const uint64_t *bytes, bool own)
 {
-	struct event event = {.type = EVENT_MESSAGE, .message = &rig.message};
-	const struct message_header *h = (const void *)bytes;
-	bool all = true;
-	CU_ASSERT_EQUAL_FATAL(
-	    message_parse(&rig.r->me.scope, (const uint8_t *)bytes, h->size, &rig.message),
-	    PARSE_OK);
-	rig.message.own = own;
-	rig.claims.count = 0;
-	rig.claims.scratch_count = 0;
-	if (zyzzyva_replica.screen(rig.r, &rig.message, &rig.claims) == VERDICT_DROP)
-		return DROPPED;
-	CU_ASSERT(rig.claims.count <= zyzzyva_replica.claims_per_message(&rig.config));
-	for (uint32_t i = 0; i < rig.claims.count; i++) {
-		rig.claims.holds[i] = toy_claim_holds(&rig.claims.list[i]);
-		all &= rig.claims.holds[i] || rig.claims.list[i].optional;
-	}
-	event.holds = rig.claims.holds;
-	event.claims_count = rig.claims.count;
-	if (!all)
-		return UNPROVEN;
-	step(&event);
-	return STEPPED;
+	return hear_after(bytes, own, NULL);
 }
 
 /* The burst's end: its own messages come back, and what is due is done. */
@@ -398,6 +412,19 @@ static inline enum fate
 arrive(void)
 {
 	return arrive_from(((const struct message_header *)(void *)rig.incoming)->sender);
+}
+
+/* The same, and what `between` tells comes before it is stepped. */
+static inline enum fate
+arrive_after(void (*between)(void))
+{
+	uint64_t copy[LETTER_SIZE / 8];
+	message_seal(
+	    (void *)rig.incoming, ((const struct message_header *)(void *)rig.incoming)->sender, 0);
+	memcpy(copy, rig.incoming, sizeof(copy));
+	enum fate fate = hear_after(copy, false, between);
+	burst_end();
+	return fate;
 }
 
 /* One without body. */

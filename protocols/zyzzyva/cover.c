@@ -29,7 +29,7 @@ cover_patience_ns(const struct zyzzyva *r)
 uint64_t
 cover_deadline(const struct zyzzyva *r)
 {
-	if (!replica_speaks(r) || !replica_leads(r) || r->top <= r->covered || r->top < r->entry)
+	if (!replica_speaks(r) || !replica_leads(r) || r->top <= r->covered)
 		return TIME_NEVER;
 	uint64_t wanted_ns = commit_cover_at(r);
 	uint64_t usual_ns = r->uncovered_ns + cover_patience_ns(r);

@@ -12,7 +12,7 @@
 #include "engine/client_slots.h"
 #include "engine/quorum.h"
 #include "protocols/bft/bft.h"
-#include "tests/toy_digest.h"
+#include "tests/toy_prover.h"
 #include "tests/unit.h"
 
 enum {
@@ -154,28 +154,6 @@ figure(const char *name)
 
 /* ---- What the replicas say ---------------------------------------------------- */
 
-/* `size` bytes that only who has this key can make of a header. */
-static inline void
-toy_proof(uint32_t key, const struct message_header *h, uint8_t *proof, uint32_t size)
-{
-	uint8_t bytes[sizeof(*h) + 4];
-	uint8_t proof64[SIGNATURE_SIZE];
-	CU_ASSERT_FATAL(size <= sizeof(proof64));
-	memcpy(bytes, h, sizeof(*h));
-	memcpy(bytes + sizeof(*h), &key, 4);
-	toy_digest(bytes, sizeof(bytes), proof64);
-	toy_digest(proof64, 32, proof64 + 32);
-	memcpy(proof, proof64, size);
-}
-
-static inline void
-digest_of(const void *body, uint32_t size, uint8_t *digest32)
-{
-	memset(digest32, 0, 32);
-	if (size > 0)
-		toy_digest(body, size, digest32);
-}
-
 /*
  * Writes a message from `from`, not sealed yet; its digest is that of the body, which
  * only goes along where the type has one.
@@ -219,18 +197,8 @@ static inline bool
 claims_hold(void)
 {
 	bool all = true;
-	for (uint32_t i = 0; i < rig.claims.count; i++) {
-		const struct claim *c = &rig.claims.list[i];
-		uint8_t expected[SIGNATURE_SIZE];
-		uint32_t size = c->kind == CLAIM_DIGEST	     ? 32
-				: c->kind == CLAIM_SIGNATURE ? SIGNATURE_SIZE
-							     : MAC_SIZE;
-		if (c->kind == CLAIM_DIGEST)
-			digest_of(c->data, c->size, expected);
-		else
-			toy_proof(c->key, c->data, expected, size);
-		all &= memcmp(expected, c->proof, size) == 0;
-	}
+	for (uint32_t i = 0; i < rig.claims.count; i++)
+		all &= toy_claim_holds(&rig.claims.list[i]);
 	return all;
 }
 

@@ -75,8 +75,7 @@ commit_hear(struct zyzzyva *r, uint64_t seq)
 bool
 commit_echo_ready(const struct zyzzyva *r)
 {
-	return r->echo > r->certified && r->echo <= r->top && r->echo >= r->entry &&
-	       replica_speaks(r);
+	return r->echo > r->certified && r->echo <= r->top && replica_speaks(r);
 }
 
 void
@@ -118,7 +117,7 @@ commit_again(struct zyzzyva *r, struct outbox *out)
 	r->late_tries++;
 	if (seq - r->certified >= COMMIT_MARKS)
 		seq -= seq % COMMIT_MARKS;
-	if (seq <= r->certified || seq < r->entry)
+	if (seq <= r->certified)
 		return;
 	struct slot *s = ledger_slot(r, seq);
 	statement_say(r, s, s->history32, r->me.everybody, out);

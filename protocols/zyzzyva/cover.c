@@ -29,7 +29,7 @@ cover_patience_ns(const struct zyzzyva *r)
 uint64_t
 cover_deadline(const struct zyzzyva *r)
 {
-	if (!replica_speaks(r) || !replica_leads(r) || r->top <= r->covered || r->top < r->entry)
+	if (!replica_speaks(r) || !replica_leads(r) || r->top <= r->covered)
 		return TIME_NEVER;
 	uint64_t wanted_ns = commit_cover_at(r);
 	uint64_t usual_ns = r->uncovered_ns + cover_patience_ns(r);
@@ -141,8 +141,7 @@ doubt_ask(struct zyzzyva *r, struct outbox *out)
 	    !is_turn(r->doubt_tries++))
 		return;
 	struct slot *s = ledger_slot(r, r->doubt);
-	if (s->seq >= r->entry)
-		statement_say(r, s, s->history32, r->me.everybody, out);
+	statement_say(r, s, s->history32, r->me.everybody, out);
 	struct word word = {.type = ZYZZYVA_VOUCH, .view = r->me.view, .seq = s->seq};
 	uint64_t to = silent_about(r, s);
 	if (to != 0)

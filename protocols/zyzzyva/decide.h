@@ -32,6 +32,12 @@
  * be on another history: f + 1 correct replicas would have signed it who had (s, h).
  * So at every seq up to s f + 1 members agree on that history, and at most f, who
  * lie, on another.
+ *   A primary who lies can name two beginnings of a view. A correct replica confirms
+ * one; where a certificate has it begin with another, or before that, what it confirmed
+ * is no part of its history, and it signs nothing more in that view (enter.c:
+ * entry_of_view). So whoever signed two certificates had the history of both. And no
+ * certificate consists of such words alone: those who confirmed the first one of a view
+ * are more than half of the correct replicas, as the signers of any other are.
  *   The published rule took the highest sequence number of whatever view: so a
  * certificate that never made anything complete could undo a later view's fast
  * path (arXiv:1712.01367, section 3).

@@ -15,11 +15,9 @@ enum { FETCH_LIKELY = 2 }; /* times that who should have it is asked before all 
 void
 enter_begin(struct zyzzyva *r, const struct pending *p, struct outbox *out)
 {
-	bool confirmed = r->pending.view == p->view && r->pending.confirmed;
 	check(p->view == r->me.view && !r->active);
 	r->pending = *p;
 	r->pending.present = true;
-	r->pending.confirmed = confirmed;
 	r->stirred = true;
 	enter_again(r);
 	enter_walk(r, out);
@@ -123,6 +121,21 @@ history_adopt(struct zyzzyva *r, const struct pending *p, struct outbox *out)
 	r->top = p->top;
 }
 
+/*
+ * What it confirmed is part of what it says of this view's history. Where a certificate
+ * has the view begin otherwise, or earlier, f + 1 correct replicas confirmed that, and
+ * this one says nothing more: by its word of then, and one of what comes now, q could
+ * seem to have two histories (decide.h). What is stable is beyond doubt.
+ */
+static uint64_t
+entry_of_view(const struct zyzzyva *r)
+{
+	const struct confirm *c = &r->confirm;
+	bool otherwise =
+	    c->view == r->me.view && c->seq >= r->stable && !history_is(r, c->seq, c->history32);
+	return otherwise ? ENTRY_NEVER : r->top;
+}
+
 static void
 view_begins(struct zyzzyva *r, struct outbox *out)
 {
@@ -132,7 +145,7 @@ view_begins(struct zyzzyva *r, struct outbox *out)
 	history_adopt(r, p, out);
 	r->active = true;
 	r->active_view = r->me.view;
-	r->entry = r->top;
+	r->entry = entry_of_view(r);
 	r->certified = r->top;
 	r->covered = r->top;
 	r->doubt = 0;
@@ -221,8 +234,9 @@ enter_walk(struct zyzzyva *r, struct outbox *out)
 		return;
 	}
 	struct slot *s = ledger_slot(r, p->top);
-	if (!p->certified && !p->confirmed && !r->silent) {
-		p->confirmed = true;
+	if (!p->certified && r->confirm.view != p->view && !r->silent) {
+		r->confirm = (struct confirm){.view = p->view, .seq = p->top};
+		memcpy(r->confirm.history32, p->top32, 32);
 		r->figures.confirms++;
 		statement_say(r, s, p->top32, r->me.everybody, out);
 	}

@@ -219,15 +219,14 @@ orders_on_message(struct zyzzyva *r, const struct event *event, struct outbox *o
 	orders_advance(r, out);
 }
 
-/* Whose requests this replica cannot judge: f more who have it in their history vouch for it. */
+/* Whose requests this replica cannot judge: f more who had it in their history vouch for it. */
 static bool
 slot_vouched(struct zyzzyva *r, struct slot *s, struct outbox *out)
 {
 	uint64_t others = 0;
 	for (uint32_t i = 0; i < r->me.config.replicas_count; i++) {
 		const struct statement *t = ledger_statement(r, s, i);
-		if (t->present && t->view == r->me.view &&
-		    digest_equal(t->history32, s->order.digest))
+		if (t->present && digest_equal(t->history32, s->order.digest))
 			others |= replica_bit(i);
 	}
 	/* The primary's ORDER-REQ is its own word: f + 1 with it, so one of them is correct. */

@@ -256,11 +256,11 @@ stable_answer(struct zyzzyva *r, struct peer *p, uint64_t to, struct outbox *out
 static void
 confirm_answer(struct zyzzyva *r, const struct peer *p, uint64_t to, struct outbox *out)
 {
-	const struct pending *pending = &r->pending;
+	const struct confirm *c = &r->confirm;
 	if (p->status_view != r->me.view || p->status.active != 0 || r->active || r->silent ||
-	    !pending->present || !pending->confirmed || !ledger_holds(r, pending->top))
+	    c->view != r->me.view || !ledger_holds(r, c->seq))
 		return;
-	statement_say(r, ledger_slot(r, pending->top), pending->top32, to, out);
+	statement_say(r, ledger_slot(r, c->seq), c->history32, to, out);
 }
 
 /* One step's share of what others are owed. */

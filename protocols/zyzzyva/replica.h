@@ -125,7 +125,6 @@ struct pending {
 	bool present;
 	bool linked;	/* it met ours: all bodies are here */
 	bool certified; /* `proof` has it; else q STATEMENTs have to come */
-	bool confirmed; /* we have stated it */
 	uint64_t view;
 	uint64_t top;
 	uint8_t top32[32];
@@ -133,6 +132,16 @@ struct pending {
 	uint8_t at32[32];
 	struct commit_certificate proof;
 };
+
+/* The last VIEW-CONFIRM, which is a replica's first STATEMENT of a view, and its only one of it. */
+struct confirm {
+	uint64_t view; /* 0: none */
+	uint64_t seq;
+	uint8_t history32[32];
+};
+
+/* In place of a seq from which on STATEMENTs are made: none are. */
+#define ENTRY_NEVER UINT64_MAX
 
 /* What a client slot was told last. */
 struct told {
@@ -189,7 +198,7 @@ struct zyzzyva {
 	bool stranded;	      /* the state is none of this history: it must be fetched */
 	uint64_t fetching;    /* the checkpoint that is fetched; 0: none */
 	uint64_t active_view; /* whose history this is */
-	uint64_t entry;	      /* STATEMENTs of this view are of this seq or later */
+	uint64_t entry;	      /* STATEMENTs of this view are of this seq or later; ENTRY_NEVER */
 	uint64_t stable;      /* proven, and reached by this replica */
 	uint8_t stable32[32]; /* h there */
 	uint64_t top;
@@ -247,6 +256,7 @@ struct zyzzyva {
 	uint64_t wanted; /* what it names and we lack, mask */
 	bool decided;	 /* it led to `pending` */
 	struct pending pending;
+	struct confirm confirm;
 	struct commit_certificate held; /* of active_view, the highest */
 	uint32_t changes_size;
 	uint32_t new_view_size;

@@ -52,7 +52,7 @@ stability_help(struct zyzzyva *r, struct outbox *out)
 	r->figures.helps++;
 	r->spared = 0;
 	for (uint64_t seq = r->stable + r->interval; seq <= r->executed; seq += r->interval) {
-		if (seq <= r->certified || seq < r->entry || seq > r->top)
+		if (seq <= r->certified || seq > r->top)
 			continue;
 		struct slot *s = ledger_slot(r, seq);
 		statement_say(r, s, s->history32, r->me.everybody, out);
@@ -223,7 +223,7 @@ stability_state(struct zyzzyva *r, struct outbox *out)
 {
 	uint64_t seq = r->statement_due;
 	r->statement_due = 0;
-	if (!replica_speaks(r) || seq < r->entry || seq <= r->stable || seq > r->executed)
+	if (!replica_speaks(r) || seq <= r->stable || seq > r->executed)
 		return;
 	struct slot *s = ledger_slot(r, seq);
 	statement_say(r, s, s->history32, r->me.everybody, out);
@@ -243,7 +243,7 @@ stability_answer(struct zyzzyva *r, uint64_t stable, uint64_t to, struct outbox 
 		send->flags = SEND_SEALED;
 	}
 	for (uint64_t seq = r->stable + r->interval; seq <= r->executed; seq += r->interval) {
-		if (!replica_speaks(r) || seq < r->entry || seq > r->top || seq <= stable)
+		if (!replica_speaks(r) || seq > r->top || seq <= stable)
 			continue;
 		struct slot *s = ledger_slot(r, seq);
 		statement_say(r, s, s->history32, to, out);

@@ -25,10 +25,14 @@ statement_say(
 	uint64_t self = replica_bit(r->me.config.self);
 	const struct statement *own = ledger_statement(r, s, r->me.config.self);
 	check(!r->silent);
-	/* What it stated in this view it never takes back. */
-	if (own->present && own->view >= r->me.view && !own_is_there(r, s, history32))
+	/*
+	 * What it stated in this view it never takes back: where it has another history now, it
+	 * says nothing up to where the former one reached. A VIEW-CONFIRM comes before all that.
+	 */
+	if (r->active && s->seq < r->entry)
 		return;
 	bool known = own_is_there(r, s, history32);
+	check(known || !own->present || own->view < r->me.view);
 	if (!known && s->stating && r->me.now_ns - s->stating_ns < r->tick_ns && to == self)
 		return;
 	if (known && to == self)
@@ -78,8 +82,6 @@ statement_on_vouch(struct zyzzyva *r, const struct message *m, struct outbox *ou
 		r->figures.resent++;
 		return;
 	}
-	if (h->seq < r->entry)
-		return;
 	struct slot *s = ledger_slot(r, h->seq);
 	statement_say(r, s, s->history32, replica_bit(h->sender), out);
 }
@@ -310,7 +312,7 @@ statement_on_ask(struct zyzzyva *r, const struct message *m, struct outbox *out)
 		commit_send(r, h->sender, h->seq, b->history32, out);
 	/* Others may lack the certificate that we have: then the client has to bring it. */
 	bool again = (h->view & ZYZZYVA_ASK_AGAIN) != 0;
-	if ((certified && !again) || b->seq < r->entry)
+	if (certified && !again)
 		return;
 	/* It is about to be certified. */
 	if (promised && !again) {

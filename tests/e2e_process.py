@@ -10,6 +10,7 @@ Stories that the machine cannot play are skipped and named.
 """
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -230,10 +231,33 @@ def refused(folder):
             last = client.text().splitlines()[-1]
             need(status == 1, f"{ours}: exit status {status}: {last}")
             need(last.startswith("oskr-client: ") and word in last, f"{ours}: {last}")
+        stranger(cluster, folder)
         cluster.end_all()
     finally:
         cluster.close()
         cluster.net.close()
+
+
+def stranger(cluster, folder):
+    """One whose key replicas do not have is served by none, whatever else it knows: as client
+    node 0, whom they know by another key, and as 1, whom they do not know."""
+    other = os.path.join(folder, "other")
+    os.mkdir(other)
+    for name in ["quad"] + [f"quad-{i}.pub" for i in range(4)]:
+        shutil.copy(os.path.join(folder, name), other)
+    rig.call(rig.KEYGEN, "--add", os.path.join(other, "quad"), "4", "2")
+    known, cluster.file = cluster.file, os.path.join(other, "quad")
+    for index, counter in (("0", "enrol_unproven"), ("1", "enrol_malformed")):
+        if index == "0":
+            os.rename(f"{other}/quad-client-1.pub", f"{other}/aside")
+        before = stats(cluster.replicas[0])[counter]
+        client = cluster.client_begin(["-i", index, "--wait", "1"])
+        need(client.child.wait(rig.START_S) == 1, f"client node {index}: {client.tail()}")
+        need("no answer from replica 0" in client.text(), client.tail())
+        need(stats(cluster.replicas[0])[counter] > before, f"client node {index}: not by {counter}")
+        if index == "0":
+            os.rename(f"{other}/aside", f"{other}/quad-client-1.pub")
+    cluster.file = known
 
 
 ASK = """

@@ -20,6 +20,8 @@ START_S = 30 * SLOW
 END_S = 20 * SLOW
 MACS = ["12:34:56:aa:aa:aa", "12:34:56:bb:bb:bb", "12:34:56:cc:cc:cc", "12:34:56:dd:dd:dd"]
 CLIENT_MAC = "12:34:56:ee:ee:ee"
+DEPLOY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "deploy")
+KEYGEN = os.path.join(DEPLOY, "keygen.sh")
 EAL = ["--no-huge", "--no-shconf", "-m", "256", "--no-pci"]
 
 
@@ -269,12 +271,10 @@ keys_made = {}  # by the number of client nodes
 
 def keys_make(folder, clients=1):
     """The sample cluster file and keys for it: the same ones for every story of a run."""
-    tree = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    shutil.copy(os.path.join(tree, "deploy", "quad"), os.path.join(folder, "quad"))
+    shutil.copy(os.path.join(DEPLOY, "quad"), os.path.join(folder, "quad"))
     if clients not in keys_made:
         made = keys_made[clients] = tempfile.TemporaryDirectory(prefix="oskr-")
-        call(os.path.join(tree, "deploy", "keygen.sh"), os.path.join(made.name, "quad"),
-             str(len(MACS)), str(clients))
+        call(KEYGEN, os.path.join(made.name, "quad"), str(len(MACS)), str(clients))
     for name in os.listdir(keys_made[clients].name):
         shutil.copy(os.path.join(keys_made[clients].name, name), folder)
 

@@ -96,7 +96,7 @@ CASES = [
     ("/nonexistent/out", nothing, C, NULL, GOOD_C + ["--json", "/nonexistent/out"]),
     ("quad-0.pem", remove("quad-0.pem"), R, NULL, GOOD_R),
     ("quad-2.pub", remove("quad-2.pub"), R, NULL, GOOD_R),
-    ("quad-2.pub", remove("quad-2.pub"), C, NULL, GOOD_C),
+    ("keygen.sh --add quad 4 1", remove("quad-2.pub"), C, NULL, GOOD_C),
     ("quad-client-0.pub", remove("quad-client-0.pub"), R, NULL, GOOD_R),
     ("quad-client-0.pem", remove("quad-client-0.pem"), C, NULL, GOOD_C),
     ("another user", other_owner, R, NULL, GOOD_R),

@@ -134,9 +134,9 @@ def pillars():
                          NO_HUGE + lcores)
             need(result["instances"] == 4, "not four instances")
     run(["-m", "pbft", "--instances", "3", "--pillars", "3", "-w", "echo:3000/3000"],
-        NO_HUGE + ["-l", cpus(1)], seconds=1)
+        NO_HUGE + ["-l", cpus(1)], seconds=0.5)
     run(["-m", "pbft", "--pillars", "1", "-w", "ycsb-a", "--records", "1000", "--read-only"],
-        NO_HUGE + ["-l", cpus(2)], seconds=1)
+        NO_HUGE + ["-l", cpus(2)], seconds=0.5)
     result = run(["-m", "pbft", "-t", "32", "--instances", "4", "--pillars", "2",
                   "--view-timeout", "500", "--kill-leader-at", "0.5", "--restart-at", "1.2"],
                  NO_HUGE + ["-l", cpus(2)], seconds=2.5)

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import local_net
+import local_story
 import telemetry
 
 HERE = Path(__file__).resolve().parent
@@ -95,7 +96,8 @@ class Rehearsal:
         self.cluster = run_folder / "cluster"
         self.processes = {}
         self.ended = []
-        self.client = self.switch = None
+        self.client = self.switch = self.story = None
+        self.begin = 0  # when the client started
 
     # ---- preparing
 
@@ -158,12 +160,14 @@ class Rehearsal:
                  *self.options.client]
         self.client = self.start(node, words)
 
+    def script(self):
+        given = self.options.script.read_text(encoding="utf-8") if self.options.script else ""
+        return given + "".join(f"{line}\n" for line in self.options.fault)
+
     def switch_start(self):
         names = ",".join(node.name for node in self.replicas + [self.client_node])
         script = self.out / "faults.txt"
-        given = self.options.script.read_text(encoding="utf-8") if self.options.script else ""
-        script.write_text(given + "".join(f"{line}\n" for line in self.options.fault),
-                          encoding="utf-8")
+        script.write_text(self.script(), encoding="utf-8")
         words = [self.program("oskr-switch"), *self.eal("switch"), "--", "--names", names,
                  "--folder", str(self.folder), "--script", str(script), "--wait", "--seed",
                  str(self.options.seed), "--idle", self.options.idle]
@@ -210,6 +214,7 @@ class Rehearsal:
     def watch(self, due):
         """Between events: who has ended that should not have?"""
         while time.monotonic() < due and self.client.running():
+            self.story.go_on(time.monotonic() - self.begin)
             for process in self.processes.values():
                 if process is not self.client and not process.killed and not process.running():
                     raise RehearsalFailed(f"{process.name} ended: {process.last_line()}")
@@ -228,18 +233,24 @@ class Rehearsal:
             self.wait_ready(node.name)
         self.say(f"{len(self.replicas)} replicas answer")
         self.client_start()
-        begin = time.monotonic()
+        self.begin = time.monotonic()
+        self.story = local_story.Story(self.say, self.client.log, self.script())
         if self.network.has_switch:
             self.telemetry_ask("switch", "/oskr/switch/start")
         for at_s, what, index in self.options.events:
-            self.watch(begin + at_s)
+            self.watch(self.begin + at_s)
             if not self.client.running():
                 raise RehearsalFailed(f"the client ended before --{what} {index}@{at_s:g}s: "
                                       f"{self.client.last_line()}")
             self.act(what, index)
-        self.watch(begin + self.options.patience)
+        self.watch(self.begin + self.options.patience)
         if self.client.running():
             raise RehearsalFailed(f"the client still runs after {self.options.patience:g} s")
+        self.story.go_on(time.monotonic() - self.begin)
+        # Who was started again a moment ago can be asked to end once it answers.
+        for node in self.replicas:
+            if not self.processes[node.name].killed:
+                self.wait_ready(node.name)
 
     def say(self, text):
         if not self.options.quiet:
@@ -297,6 +308,11 @@ def judge(rehearsal, bad):
             f"p99 {result['p99_us']:.1f} us, {errors} errors")
     if errors > 0 or operations == 0:
         raise RehearsalFailed(text)
+    rehearsal.say(local_story.service_text(rehearsal.out, result,
+                                           [node.name for node in rehearsal.replicas]))
+    if rehearsal.network.has_switch:
+        rehearsal.say(local_story.frames_text(
+            local_story.stats_of(rehearsal.out, "switch", "stats")))
     return text
 
 
@@ -360,7 +376,7 @@ def options_parser():
 def client_seconds(words):
     """What the client measures, as far as its options say so."""
     for i, word in enumerate(words):
-        match = re.fullmatch(r"(?:-d|--duration=?)(\d+(?:\.\d+)?)?", word)
+        match = re.fullmatch(r"(?:-d|--seconds=?)(\d+(?:\.\d+)?)?", word)
         if match:
             value = match[1] or (words[i + 1] if i + 1 < len(words) else "")
             return float(value) if re.fullmatch(r"\d+(\.\d+)?", value) else DEFAULT_SECONDS

@@ -11,10 +11,10 @@ packages_build=(gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libipsec-
 	libsecp256k1-dev libcunit1-dev libjansson-dev libssl-dev libnuma-dev)
 # What runs, measures and shows: device binding (dpdk), testpmd (dpdk-dev), keys
 # (openssl), the second compiler with its sanitizers, plots, checks of style; rehearsals
-# (namespaces, ansible-core), captures (tshark), traces (babeltrace2); counts of
-# instructions (valgrind).
+# (namespaces, ansible-core), ping, captures (tshark), traces (babeltrace2); counts
+# of instructions (valgrind).
 packages_use=(dpdk dpdk-dev openssl python3 gnuplot-nox clang libclang-rt-14-dev clang-format shellcheck
-	git valgrind iproute2 util-linux ansible-core tshark babeltrace2)
+	git valgrind iproute2 util-linux iputils-ping ansible-core tshark babeltrace2)
 packages=("${packages_build[@]}" "${packages_use[@]}")
 
 # 1 GiB in pages of 2 MiB: the memory pools of a cluster, with room to spare.

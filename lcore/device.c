@@ -392,6 +392,12 @@ start(struct device *d, const struct rte_eth_dev_info *info, const struct device
 	}
 	int result = rte_eth_dev_start(d->port);
 	if (result != 0) {
+		/* A memif client's only cause, which it tells as EPERM: nobody is at the socket. */
+		if (strcmp(d->driver, "net_memif") == 0)
+			return refuse(error,
+			    "port %s (net_memif) finds nobody at its socket: start "
+			    "oskr-switch, or who else serves it, before",
+			    d->name);
 		return refuse(error, "port %s (%s) does not start: %s", d->name, d->driver,
 		    rte_strerror(-result));
 	}

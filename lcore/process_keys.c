@@ -11,7 +11,7 @@
 
 enum { PATH_SIZE = 4096 };
 
-static const char KEYGEN[] = "make keys with deploy/keygen.sh";
+static const char KEYGEN[] = "deploy/keygen.sh --add";
 
 /* FILE-<i>.end, or FILE-client-<k>.end; false: it does not fit. */
 static bool
@@ -30,8 +30,17 @@ publics_load(struct process_keys *keys, const char *prefix, char *error)
 {
 	char path[PATH_SIZE];
 	for (uint32_t i = 0; i < keys->replicas_count; i++) {
-		if (!path_write(path, prefix, "", i, "pub", error) ||
-		    keys_load_public(path, keys->public_keys[i], error) != 0)
+		if (!path_write(path, prefix, "", i, "pub", error))
+			return false;
+		if (access(path, F_OK) != 0) {
+			snprintf(error, KEYS_ERROR_SIZE,
+			    "%.200s is not there: each node needs every replica's; copy it, or "
+			    "make "
+			    "what is missing with %s %.80s %u 1",
+			    path, KEYGEN, prefix, keys->replicas_count);
+			return false;
+		}
+		if (keys_load_public(path, keys->public_keys[i], error) != 0)
 			return false;
 	}
 	for (uint32_t k = 0; k < LIMIT_CLIENT_NODES; k++) {
@@ -46,8 +55,8 @@ publics_load(struct process_keys *keys, const char *prefix, char *error)
 	if (keys->clients_count > 0)
 		return true;
 	snprintf(error, KEYS_ERROR_SIZE,
-	    "%.300s: there is no public key of any client node; %s %.80s %u 1", path, KEYGEN,
-	    prefix, keys->replicas_count);
+	    "%.200s: there is no public key of any client node; make keys with %s %.80s %u 1", path,
+	    KEYGEN, prefix, keys->replicas_count);
 	return false;
 }
 

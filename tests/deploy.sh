@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Tests of deploy/doctor.sh, against machines that are made of files, and of what else in
-# deploy/ needs no built program: the systemd unit, the dissector, usage.
+# Tests of deploy/doctor.sh, against machines that are made of files, of keygen.sh, and of what
+# else in deploy/ needs no built program: the systemd unit, the dissector, usage.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -152,6 +152,28 @@ unit_is_sound()
 	systemd-analyze security --offline=yes --threshold=30 "$unit"
 }
 
+# Keys that are there are never touched; --add makes those that are missing, and the public half of
+# what openssl made alone.
+keys_are_made()
+{
+	local keys=$place/keys
+	mkdir "$keys"
+	deploy/keygen.sh "$keys/q" 2 1 || return 1
+	[[ $(stat -c %a "$keys/q-1.pem" "$keys/q-1.pub" | paste -sd ' ') == "600 644" ]] || return 1
+	sha256sum "$keys"/* >"$place/sums"
+	refuses deploy/keygen.sh "$keys/q" 3 || return 1
+	refuses deploy/keygen.sh --add "$keys/q" || return 1
+	rm "$keys/q-1.pem"
+	deploy/keygen.sh --add "$keys/q" 3 2 | grep -qF 'of 5 pairs: 2' || return 1
+	deploy/keygen.sh --add "$keys/q" 3 2 | grep -qF 'of 5 pairs: 0' || return 1
+	[[ ! -e $keys/q-1.pem && -e $keys/q-2.pem && -e $keys/q-client-1.pub ]] || return 1
+	grep -v 'q-1.pem' "$place/sums" | sha256sum --check --quiet || return 1
+	openssl ecparam -genkey -noout -name secp256k1 |
+		openssl pkcs8 -topk8 -nocrypt -out "$keys/own-0.pem"
+	deploy/keygen.sh --add "$keys/own" 1 || return 1
+	openssl pkey -in "$keys/own-0.pem" -pubout | cmp - "$keys/own-0.pub"
+}
+
 case ${1:-} in
 "") ;;
 -h | --help)
@@ -166,12 +188,13 @@ case ${1:-} in
 esac
 
 doctor_tests
+expect "keys are made, and kept" keys_are_made
 expect "the systemd unit" unit_is_sound
 expect "the dissector is of these headers" deploy/wireshark/generate.py --check
-for script in deploy/doctor.sh deploy/local.sh deploy/exporter; do
+for script in deploy/doctor.sh deploy/keygen.sh deploy/local.sh deploy/exporter; do
 	expect "$script -h" helps "$script"
 done
-for script in deploy/doctor.sh deploy/local.sh; do
+for script in deploy/doctor.sh deploy/keygen.sh deploy/local.sh; do
 	expect "$script refuses an unknown option" refuses "$script" --no-such-option
 done
 expect "doctor refuses a bad number" refuses deploy/doctor.sh --cores x

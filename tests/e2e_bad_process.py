@@ -6,6 +6,7 @@ the last on stderr, and leaves no output file and no note of having run.
 
     e2e_bad_process.py BUILD
 """
+import concurrent.futures
 import os
 import shutil
 import subprocess
@@ -95,7 +96,7 @@ CASES = [
     ("/nonexistent/out", nothing, C, NULL, GOOD_C + ["--json", "/nonexistent/out"]),
     ("quad-0.pem", remove("quad-0.pem"), R, NULL, GOOD_R),
     ("quad-2.pub", remove("quad-2.pub"), R, NULL, GOOD_R),
-    ("quad-2.pub", remove("quad-2.pub"), C, NULL, GOOD_C),
+    ("keygen.sh --add quad 4 1", remove("quad-2.pub"), C, NULL, GOOD_C),
     ("quad-client-0.pub", remove("quad-client-0.pub"), R, NULL, GOOD_R),
     ("quad-client-0.pem", remove("quad-client-0.pem"), C, NULL, GOOD_C),
     ("another user", other_owner, R, NULL, GOOD_R),
@@ -120,6 +121,8 @@ CASES = [
     ("net_null7", nothing, C, NULL, GOOD_C + ["--port", "net_null7"]),
     ("--port", nothing, C, NULL, GOOD_C + ["--port", "9"]),
     ("the cluster file says", nothing, R, NULL, GOOD_R),
+    ("oskr-switch", nothing, C, ["--vdev=net_memif0,role=client,id=0,socket=/tmp/oskr-nobody.sock,"
+                                 "socket-abstract=no"], GOOD_C),
     ("lcores", nothing, R, ["MAC"], GOOD_R + ["--queues", "2"]),
     ("-m", nothing, C, NULL + ["TIGHT"], GOOD_C + ["--mtu", "9000"]),
 ]
@@ -163,21 +166,27 @@ def judge(build, case, folder):
     return None
 
 
+def play(build, keys, case):
+    """A case in a folder of its own: what is wrong, or None."""
+    with tempfile.TemporaryDirectory(prefix="oskr-") as folder:
+        folder = os.path.join(folder, "n")
+        shutil.copytree(keys, folder)
+        return judge(build, case, folder)
+
+
 def main():
     build = os.path.abspath(sys.argv[1])
     failed = skipped = 0
-    with tempfile.TemporaryDirectory(prefix="oskr-") as keys:
+    with tempfile.TemporaryDirectory(prefix="oskr-") as keys, \
+            concurrent.futures.ThreadPoolExecutor(len(rig.cpus())) as pool:
         rig.keys_make(keys)
-        for case in CASES:
-            with tempfile.TemporaryDirectory(prefix="oskr-") as folder:
-                folder = os.path.join(folder, "n")
-                shutil.copytree(keys, folder)
-                try:
-                    fault = judge(build, case, folder)
-                except rig.Skipped as reason:
-                    skipped += 1
-                    print(f"SKIPPED {case[0]}: {reason}")
-                    continue
+        for case, played in [(case, pool.submit(play, build, keys, case)) for case in CASES]:
+            try:
+                fault = played.result()
+            except rig.Skipped as reason:
+                skipped += 1
+                print(f"SKIPPED {case[0]}: {reason}")
+                continue
             if fault is not None:
                 failed += 1
                 print(f"FAILED  {case[2]} {' '.join(case[4])} ({case[0]})\n        {fault}")

@@ -5,6 +5,7 @@ the fault on stderr, nothing on stdout, and no output file.
 
     e2e_bad_start.py OSKR_CLUSTER
 """
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -149,6 +150,11 @@ def judge(program, word, arguments, folder):
     return None
 
 
+def play(program, word, arguments):
+    with tempfile.TemporaryDirectory() as folder:
+        return judge(program, word, arguments, folder)
+
+
 def main():
     program = os.path.abspath(sys.argv[1])
     cases = [(word, arguments) for word, arguments in OURS]
@@ -161,9 +167,9 @@ def main():
         arguments = [a for a in arguments if a not in ("CLIENTS", "HELPERS", "OUTPUT")]
         cases.append((word, arguments + ["--"] + ours))
     failed = 0
-    for word, arguments in cases:
-        with tempfile.TemporaryDirectory() as folder:
-            fault = judge(program, word, arguments, folder)
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        faults = pool.map(lambda case: play(program, *case), cases)
+    for (_, arguments), fault in zip(cases, faults):
         if fault is not None:
             failed += 1
             print(f"FAILED  {' '.join(arguments)[:120]}\n        {fault}")

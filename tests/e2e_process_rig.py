@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 SLOW = 4 if os.environ.get("ASAN_OPTIONS") is not None else 1
@@ -19,6 +20,8 @@ START_S = 30 * SLOW
 END_S = 20 * SLOW
 MACS = ["12:34:56:aa:aa:aa", "12:34:56:bb:bb:bb", "12:34:56:cc:cc:cc", "12:34:56:dd:dd:dd"]
 CLIENT_MAC = "12:34:56:ee:ee:ee"
+DEPLOY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "deploy")
+KEYGEN = os.path.join(DEPLOY, "keygen.sh")
 EAL = ["--no-huge", "--no-shconf", "-m", "256", "--no-pci"]
 
 
@@ -82,6 +85,9 @@ class Netns:
         call("ip", "-n", space, "link", "set", "eth0", "up")
         call("ip", "-n", bridge, "link", "set", f"p{number}", "master", "br0", "up")
 
+    def wait(self):
+        """Until processes can be started."""
+
     def before(self, number):
         return ["ip", "netns", "exec", f"{self.name}-{number}"]
 
@@ -96,7 +102,7 @@ class Netns:
 class Memif:
     """oskr-switch with a socket for each node."""
 
-    def __init__(self, folder, switch, wait=True):
+    def __init__(self, folder, switch):
         if not os.path.exists(switch):
             raise Skipped("oskr-switch is not built")
         self.folder = os.path.join(folder, "m")
@@ -105,8 +111,9 @@ class Memif:
             [switch] + EAL + ["-l", str(cpus()[0]), f"--file-prefix=oskr-s{os.getpid()}", "--",
                               "--names", "r0,r1,r2,r3,c", "--folder", self.folder, "--idle",
                               "sleep"], os.path.join(folder, "switch.log"))
-        if wait:
-            self.switch.wait_text("ready")
+
+    def wait(self):
+        self.switch.wait_text("ready")
 
     def before(self, _number):
         return []
@@ -128,6 +135,7 @@ class Process:
     def __init__(self, words, path):
         self.words = words
         self.path = path
+        self.asked = False
         with open(path, "wb") as log:
             self.child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log,
                                           stderr=subprocess.STDOUT)
@@ -149,10 +157,15 @@ class Process:
             need(time.monotonic() < end, f"no '{text}' in {seconds} s: {self.tail()}")
             time.sleep(0.05)
 
-    def end(self, number=signal.SIGINT):
+    def ask_to_end(self):
+        """Once: a second SIGINT ends it at once."""
+        if self.runs() and not self.asked:
+            self.child.send_signal(signal.SIGINT)
+        self.asked = True
+
+    def end(self):
         """Asks it to end; its exit status."""
-        if self.runs():
-            self.child.send_signal(number)
+        self.ask_to_end()
         try:
             return self.child.wait(END_S)
         except subprocess.TimeoutExpired:
@@ -172,6 +185,7 @@ class Cluster:
         self.options = list(options)
         self.helpers = helpers  # lcores of each process beside those of its queues
         self.pillars = pillars  # of each replica
+        self.eal = {}  # of a node by its number: DPDK's arguments beside all others'
         self.count = 1 if mode.startswith("unreplicated") else len(MACS)
         self.file = os.path.join(folder, "quad")
         self.replicas = {}
@@ -192,7 +206,8 @@ class Cluster:
             ours = ours + ["--pillars", str(self.pillars)]
         prefix = f"--file-prefix=oskr-{os.getpid()}-{number}-{self.starts}"
         return (self.net.before(number) + [os.path.join(self.programs, program)] + EAL +
-                lcores + [prefix, self.net.device(number, queues), "--", "-m", self.mode,
+                lcores + self.eal.get(number, []) +
+                [prefix, self.net.device(number, queues), "--", "-m", self.mode,
                  "-c", self.file, "--idle", "sleep"] + self.options + ours)
 
     def start(self, index, queues=1):
@@ -201,6 +216,7 @@ class Cluster:
         self.replicas[index] = Process(self.words("oskr-replica", index, ours, queues), path)
 
     def start_all(self, queues=1):
+        self.net.wait()
         for index in range(self.count):
             self.start(index, queues)
         for replica in self.replicas.values():
@@ -230,6 +246,8 @@ class Cluster:
 
     def end_all(self):
         """Ends all replicas and sees that each ends well."""
+        for replica in self.replicas.values():
+            replica.ask_to_end()
         for index, replica in list(self.replicas.items()):
             del self.replicas[index]
             status = replica.end()
@@ -248,11 +266,17 @@ class Cluster:
         self.replicas = {}
 
 
+keys_made = {}  # by the number of client nodes
+
+
 def keys_make(folder, clients=1):
-    tree = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    shutil.copy(os.path.join(tree, "deploy", "quad"), os.path.join(folder, "quad"))
-    call(os.path.join(tree, "deploy", "keygen.sh"), os.path.join(folder, "quad"),
-         str(len(MACS)), str(clients))
+    """The sample cluster file and keys for it: the same ones for every story of a run."""
+    shutil.copy(os.path.join(DEPLOY, "quad"), os.path.join(folder, "quad"))
+    if clients not in keys_made:
+        made = keys_made[clients] = tempfile.TemporaryDirectory(prefix="oskr-")
+        call(KEYGEN, os.path.join(made.name, "quad"), str(len(MACS)), str(clients))
+    for name in os.listdir(keys_made[clients].name):
+        shutil.copy(os.path.join(keys_made[clients].name, name), folder)
 
 
 def telemetry(prefix, command):

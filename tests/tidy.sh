@@ -186,6 +186,14 @@ check_words()
 	"${looked[@]}" | grep_files -nIE '(^|[^[:alnum:]_.~-])/(home|root|work)/'
 }
 
+# Whoever has a clone would have the private keys of whoever used these. Those of tests are for all
+# to read.
+check_keys()
+{
+	files "" | grep -vE '^tests/(vectors/|fuzz/corpus/|unit_keys\.c$|tidy\.sh$)' |
+		grep_files -lIE -e '-----BEGIN [A-Z ]*PRIVATE KEY-----'
+}
+
 fix=false
 while (($# > 0)); do
 	case $1 in
@@ -228,6 +236,7 @@ check "shellcheck" check_shell
 check "Python parses" check_python
 check "licence lines" check_licence
 check "words" check_words
+check "no private keys" check_keys
 
 echo "tidy: $passed of $((passed + failed)) checks passed"
 ((failed == 0))

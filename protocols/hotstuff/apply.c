@@ -65,18 +65,24 @@ apply_prune(struct hotstuff *r)
  * highest hint, a lone one would ask the leader after that who has to propose.
  */
 static void
-hint_renew(struct hotstuff *r)
+hint_renew(struct hotstuff *r, uint32_t count)
 {
 	uint64_t hint = propose_hint(r);
-	if (hint > r->me.view)
+	bool full = r->hinted + count > r->me.config.batch_count_max;
+	if (full && hint == r->me.view && !r->me.config.stable_leader)
+		hint++;
+	if (hint > r->me.view) {
 		r->me.view = hint;
+		r->hinted = 0;
+	}
+	r->hinted += count;
 }
 
 void
 apply_on_executed(struct hotstuff *r, const struct executed *e, struct outbox *out)
 {
 	if (e->results_count > 0)
-		hint_renew(r);
+		hint_renew(r, e->results_count);
 	replies_send(&r->requests, e, false, out);
 	if (e->seq == 0 || !e->last)
 		return;

@@ -30,6 +30,7 @@ enum {
 	HOTSTUFF_WANTS_MAX = 4,		 /* blocks asked for at a time */
 	HOTSTUFF_FIRSTS = 64,		 /* views of which the first proposal is remembered */
 	HOTSTUFF_TICKS_PER_TIMEOUT = 16, /* of a view, before it is doubled */
+	HOTSTUFF_LEAD_PART = 4, /* of a tick: so long does who is ahead of siblings wait for them */
 	HOTSTUFF_TICKS_IDLE = 8,	 /* ticks until the first STATUS without need */
 	HOTSTUFF_BACKOFF_MAX = 6,	 /* doublings of a view's timeout */
 	HOTSTUFF_EXPLAINED_MAX = 4,	 /* failures between two commits that count as a client's */
@@ -151,6 +152,7 @@ struct hotstuff {
 	bool whole;	 /* all of it is here, down to what is committed */
 	uint32_t filled; /* blocks of it that others have to stand on */
 	uint64_t frontier;
+	uint32_t hinted; /* clients that were told to ask the leader of me.view */
 
 	/* Timers. */
 	bool working;	    /* there is something to be done: the view's timer runs */
@@ -246,6 +248,8 @@ enum verdict propose_screen(
 void propose_on_message(struct hotstuff *r, const struct event *event, struct outbox *out);
 /* When a block can be proposed: 0 now, TIME_NEVER not as things stand. */
 uint64_t propose_deadline(const struct hotstuff *r);
+/* Is what this instance has committed waiting for its siblings, and none of them for it? */
+bool propose_leads(const struct hotstuff *r);
 void propose_block(struct hotstuff *r, struct outbox *out);
 /* Once more, to who may have missed it. */
 void propose_again(struct hotstuff *r, struct outbox *out);

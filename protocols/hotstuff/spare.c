@@ -61,9 +61,11 @@ bool
 spare_left_unproven(const struct hotstuff *r, const struct event *event, const struct proposal *p)
 {
 	const struct message *m = event->message;
-	return !m->own && stands_by(r, m->header->view) && p->head.has_tc == 0 &&
-	       event->claims_count == claims_without_certificates(r, m, p) &&
-	       !justify_is_kept(r, &p->justify);
+	if (m->own || !stands_by(r, m->header->view) || p->head.has_tc != 0 ||
+	    event->claims_count != claims_without_certificates(r, m, p))
+		return false;
+	/* Where nothing was left to be claimed, its vote is not needed any the more. */
+	return !justify_is_kept(r, &p->justify) || spare_may_wait(r, m->header->view, p);
 }
 
 void
@@ -79,7 +81,11 @@ spare_wait(struct hotstuff *r, struct block *b)
 uint64_t
 spare_deadline(const struct hotstuff *r)
 {
-	return r->spare.view > r->high.head.view ? r->spare.until_ns : TIME_NEVER;
+	if (r->spare.view <= r->high.head.view)
+		return TIME_NEVER;
+	/* The next block may be put off: see propose.c. */
+	uint64_t lead_ns = propose_leads(r) ? r->tick_ns / HOTSTUFF_LEAD_PART : 0;
+	return r->spare.until_ns + lead_ns;
 }
 
 /* A FETCH to this replica itself, whose screening claims what was left out. */

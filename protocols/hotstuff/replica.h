@@ -31,11 +31,11 @@ enum {
 	HOTSTUFF_FIRSTS = 64,		 /* views of which the first proposal is remembered */
 	HOTSTUFF_TICKS_PER_TIMEOUT = 16, /* of a view, before it is doubled */
 	HOTSTUFF_LEAD_PART = 4, /* of a tick: so long does who is ahead of siblings wait for them */
-	HOTSTUFF_TICKS_IDLE = 8,	 /* ticks until the first STATUS without need */
-	HOTSTUFF_BACKOFF_MAX = 6,	 /* doublings of a view's timeout */
-	HOTSTUFF_EXPLAINED_MAX = 4,	 /* failures between two commits that count as a client's */
-	HOTSTUFF_BACKOFF_COMMITS = 2,	 /* commits until one doubling is given up */
-	HOTSTUFF_RELAYS_MAX = 8,	 /* requests handed on in one step */
+	HOTSTUFF_TICKS_IDLE = 8,      /* ticks until the first STATUS without need */
+	HOTSTUFF_BACKOFF_MAX = 6,     /* doublings of a view's timeout */
+	HOTSTUFF_EXPLAINED_MAX = 4,   /* failures between two commits that count as a client's */
+	HOTSTUFF_BACKOFF_COMMITS = 2, /* commits until one doubling is given up */
+	HOTSTUFF_RELAYS_MAX = 8,      /* requests handed on in one step */
 	HOTSTUFF_COMPLAINTS_MAX = 16, /* that are heard of one replica, between two checkpoints */
 	HOTSTUFF_COMPLAINED_MAX = 256,
 };
@@ -275,6 +275,8 @@ bool spare_left_unproven(
 void spare_wait(struct hotstuff *r, struct block *b);
 uint64_t spare_deadline(const struct hotstuff *r);
 void spare_prove(struct hotstuff *r, struct outbox *out);
+/* Who will be spare in this view, and need not hear of the QC before it: a mask. */
+uint64_t spare_next(const struct hotstuff *r);
 /* A QC: was the own late vote needed for it? */
 void spare_on_qc(struct hotstuff *r, const struct qc_head *head);
 /* The FETCH that spare_prove() sent here. */
@@ -391,7 +393,7 @@ void sync_tick(struct hotstuff *r, struct outbox *out);
 /* One step's share of what others are owed. */
 bool sync_owes(const struct hotstuff *r);
 void sync_answer(struct hotstuff *r, struct outbox *out);
-/* Shows everybody the highest QC. */
+/* Shows the highest QC to all who wait for it. */
 void sync_tell(struct hotstuff *r, struct outbox *out);
 
 /* An answer of another to this replica's STATUS; its certificates have been learned. */

@@ -27,11 +27,34 @@ enum {
 
 /* Not among the q that are counted from the leader on. Told by the view alone. */
 static bool
-stands_by(const struct hotstuff *r, uint64_t view)
+is_spare(const struct hotstuff *r, uint32_t replica, uint64_t view)
 {
 	uint32_t n = r->me.config.replicas_count;
-	uint32_t turn = (r->me.config.self + n - leader_of(r, view)) % n;
+	uint32_t turn = (replica + n - leader_of(r, view)) % n;
 	return turn >= r->me.quorum;
+}
+
+static bool
+stands_by(const struct hotstuff *r, uint64_t view)
+{
+	return is_spare(r, r->me.config.self, view);
+}
+
+/*
+ * Siblings wait for what each replica has committed: they could wait in a circle, each for
+ * what the next one's leader keeps from its spare replica.
+ */
+uint64_t
+spare_next(const struct hotstuff *r)
+{
+	uint64_t spare = 0;
+	bool failed = r->high.head.view + 1 != r->view;
+	if (has_siblings(r) || failed || r->suspects != 0 || r->backoff != 0 ||
+	    r->me.config.stable_leader)
+		return 0;
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++)
+		spare |= is_spare(r, i, r->view) ? replica_bit(i) : 0;
+	return spare;
 }
 
 bool

@@ -120,12 +120,14 @@ static const struct qc_kept none;
 /*
  * The QC that commits the last requests is made by one replica, and no block
  * follows that would carry it: so it goes by itself, or clients would wait for
- * f + 1 answers until somebody asks.
+ * f + 1 answers until somebody asks. Who is spare in the view that comes has time:
+ * it hears of it with that view's block, or asks when a tick is over.
  */
 void
 sync_tell(struct hotstuff *r, struct outbox *out)
 {
-	const struct certificate c = {.to = member_others(&r->me), .deciding = &none};
+	const struct certificate c = {
+	    .to = member_others(&r->me) & ~spare_next(r), .deciding = &none};
 	r->untold = false;
 	certificate_send(r, &c, out);
 }

@@ -205,6 +205,7 @@ propose_block(struct hotstuff *r, struct outbox *out)
 	};
 	uint8_t *body = outbox_write(out, outbox_send(out, r->me.everybody), &r->me.stamp, &letter);
 	r->untold = false;
+	r->untold_spare = 0;
 	memcpy(body, &head, sizeof(head));
 	body = qc_write(&r->high, body + sizeof(head));
 	if (has_tc)

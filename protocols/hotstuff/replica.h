@@ -124,6 +124,8 @@ struct hotstuff {
 	struct qc_head decided;	 /* the highest block that is known to be committed */
 	struct qc_kept deciding; /* the QC that showed it, if that was the highest then */
 	bool untold;		 /* that is the highest QC, made here, and nobody else has it */
+	uint64_t untold_spare;	 /* those to whom it has not been told, mask; and when it is: */
+	uint64_t tell_spare_ns;
 
 	/* The view. */
 	uint64_t proposed;  /* the last view that this replica proposed in */
@@ -275,7 +277,7 @@ bool spare_left_unproven(
 void spare_wait(struct hotstuff *r, struct block *b);
 uint64_t spare_deadline(const struct hotstuff *r);
 void spare_prove(struct hotstuff *r, struct outbox *out);
-/* Who will be spare in this view, and need not hear of the QC before it: a mask. */
+/* Who will be spare in this view, and need not hear of the QC before it at once: a mask. */
 uint64_t spare_next(const struct hotstuff *r);
 /* A QC: was the own late vote needed for it? */
 void spare_on_qc(struct hotstuff *r, const struct qc_head *head);
@@ -393,8 +395,10 @@ void sync_tick(struct hotstuff *r, struct outbox *out);
 /* One step's share of what others are owed. */
 bool sync_owes(const struct hotstuff *r);
 void sync_answer(struct hotstuff *r, struct outbox *out);
-/* Shows the highest QC to all who wait for it. */
+/* Shows everybody the highest QC; those who are spare not at once. */
 void sync_tell(struct hotstuff *r, struct outbox *out);
+uint64_t sync_tell_deadline(const struct hotstuff *r);
+void sync_tell_spare(struct hotstuff *r, struct outbox *out);
 
 /* An answer of another to this replica's STATUS; its certificates have been learned. */
 void recover_on_answer(struct hotstuff *r, uint16_t peer, struct outbox *out);

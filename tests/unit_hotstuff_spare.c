@@ -256,6 +256,13 @@ clients_are_spread_over_leaders(void)
 	answers_go_out(BATCH_COUNT);
 	CU_ASSERT_EQUAL(r->me.view, first + 1);
 	shut();
+	/* Where nothing waits for siblings, a view executes no more than a block. */
+	open_at(0, 1);
+	first = propose_hint(r);
+	answers_go_out(BATCH_COUNT);
+	answers_go_out(BATCH_COUNT);
+	CU_ASSERT_EQUAL(r->me.view, first);
+	shut();
 }
 
 static const struct unit_story stories[] = {

@@ -570,24 +570,6 @@ timers_run(struct shard *s)
 	return steps;
 }
 
-/*
- * What others wait for goes out, and what of it is for this node itself is handled at
- * once: nodes that share the lcore would come first, with work that waits for the answer.
- */
-static uint32_t
-urgent_run(struct shard *s)
-{
-	uint32_t steps = 0;
-	for (uint32_t round = 0; round < SHARD_URGENT_MAX && s->outbox.urgent; round++) {
-		shard_flush(s);
-		loops_parse(s);
-		steps += messages_run(s);
-	}
-	if (s->outbox.urgent)
-		shard_flush(s);
-	return steps;
-}
-
 /* Large messages move on a bounded number of segments a burst. */
 static uint32_t
 segments_run(struct shard *s)
@@ -618,7 +600,8 @@ shard_run(struct shard *s, uint64_t now_ns, const struct datagram *list, uint32_
 	uint32_t steps = messages_run(s);
 	phase_enter(PHASE_STEP);
 	steps += timers_run(s);
-	steps += urgent_run(s);
+	if (s->outbox.urgent)
+		shard_flush(s);
 	s->config.drain(s->config.owner);
 	if (s->segmenter != NULL)
 		steps += segments_run(s);

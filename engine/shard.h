@@ -21,10 +21,9 @@
 
 enum {
 	SHARD_BURST_MAX = 64,
-	SHARD_LOOPS_MAX = 16,	 /* large messages to oneself, waiting for the next burst */
-	SHARD_TIMEOUTS_MAX = 32, /* steps on EVENT_TIMEOUT that a machine gets in a burst */
-	SHARD_URGENT_MAX = 2,	 /* times in a burst that what is urgent goes out and comes back */
-	SHARD_SEGMENTS_MAX = 32, /* segments sent in a burst */
+	SHARD_LOOPS_MAX = 16,	    /* large messages to oneself, waiting for the next burst */
+	SHARD_TIMEOUTS_MAX = 32,    /* steps on EVENT_TIMEOUT that a machine gets in a burst */
+	SHARD_SEGMENTS_MAX = 32,    /* segments sent in a burst */
 	SHARD_OWNER_CLAIMS_MAX = 2, /* of one of the owner's messages */
 };
 

@@ -63,20 +63,28 @@ apply_prune(struct hotstuff *r)
  * Whom clients ask next. Looked at when they are answered, not before: while a
  * request is under way the chain seems to go on, and since clients believe the
  * highest hint, a lone one would ask the leader after that who has to propose.
+ * Blocks that waited for siblings are executed together: if all of their clients asked
+ * the same leader, its block could not hold them, and the next one's would be empty.
  */
 static void
-hint_renew(struct hotstuff *r)
+hint_renew(struct hotstuff *r, uint32_t count)
 {
 	uint64_t hint = propose_hint(r);
-	if (hint > r->me.view)
+	bool full = r->hinted + count > r->me.config.batch_count_max;
+	if (full && hint == r->me.view && has_siblings(r) && !r->me.config.stable_leader)
+		hint++;
+	if (hint > r->me.view) {
 		r->me.view = hint;
+		r->hinted = 0;
+	}
+	r->hinted += count;
 }
 
 void
 apply_on_executed(struct hotstuff *r, const struct executed *e, struct outbox *out)
 {
 	if (e->results_count > 0)
-		hint_renew(r);
+		hint_renew(r, e->results_count);
 	replies_send(&r->requests, e, false, out);
 	if (e->seq == 0 || !e->last)
 		return;

@@ -209,6 +209,7 @@ chain_on_qc(struct hotstuff *r, const struct qc *qc, struct outbox *out)
 		return;
 	if (higher) {
 		spare_on_qc(r, head);
+		r->untold_spare = 0;
 		qc_keep(&r->high, qc);
 		r->suspects &= ~replica_bit(leader_of(r, head->view));
 	} else if (head->view == r->high.head.view && !qc_equal(head, &r->high.head)) {

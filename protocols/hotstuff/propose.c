@@ -140,6 +140,28 @@ tail_waits(const struct hotstuff *r)
 	return r->filled > 0 || r->frontier > r->committed || failed;
 }
 
+bool
+propose_leads(const struct hotstuff *r)
+{
+	return has_siblings(r) && r->committed > r->executed && r->frontier <= r->committed;
+}
+
+/*
+ * This instance is ahead of its siblings: what it has committed waits for theirs. Who
+ * goes on then with blocks that are not full, or empty, pays signatures for what
+ * nobody gets the sooner, and the siblings have to reach those heights, too. So such a
+ * block is put off until they have come here, or are ahead, but not for long: others'
+ * timers run.
+ */
+static uint64_t
+lead_deadline(const struct hotstuff *r)
+{
+	bool failed = r->high.head.view + 1 != r->view;
+	if (!propose_leads(r) || failed || r->suspects != 0 || r->backoff != 0)
+		return 0;
+	return r->timer_ns + r->tick_ns / HOTSTUFF_LEAD_PART;
+}
+
 uint64_t
 propose_deadline(const struct hotstuff *r)
 {
@@ -147,9 +169,11 @@ propose_deadline(const struct hotstuff *r)
 		return TIME_NEVER;
 	bool fill = may_fill(r) && r->requests.pool.unordered > 0;
 	if (!fill)
-		return tail_waits(r) ? 0 : TIME_NEVER;
-	if (r->me.config.batch_adaptive || requests_are_plenty(&r->requests))
+		return tail_waits(r) ? lead_deadline(r) : TIME_NEVER;
+	if (requests_are_plenty(&r->requests))
 		return 0;
+	if (r->me.config.batch_adaptive)
+		return lead_deadline(r);
 	return requests_oldest_ns(&r->requests) + r->me.config.batch_timeout_ns;
 }
 
@@ -181,6 +205,7 @@ propose_block(struct hotstuff *r, struct outbox *out)
 	};
 	uint8_t *body = outbox_write(out, outbox_send(out, r->me.everybody), &r->me.stamp, &letter);
 	r->untold = false;
+	r->untold_spare = 0;
 	memcpy(body, &head, sizeof(head));
 	body = qc_write(&r->high, body + sizeof(head));
 	if (has_tc)

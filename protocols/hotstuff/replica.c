@@ -221,6 +221,8 @@ on_timeout(struct hotstuff *r, struct outbox *out)
 		return; /* after every step: see step() */
 	else if (spare_deadline(r) <= r->me.now_ns)
 		spare_prove(r, out);
+	else if (sync_tell_deadline(r) <= r->me.now_ns)
+		sync_tell_spare(r, out);
 	else if (sync_owes(r))
 		sync_answer(r, out);
 	else if (r->requests.recheck != 0)
@@ -241,6 +243,8 @@ deadline(const void *self)
 	uint64_t propose = propose_deadline(r);
 	uint64_t view = pacemaker_deadline(r);
 	uint64_t spare = spare_deadline(r);
+	uint64_t tell = sync_tell_deadline(r);
+	at_ns = tell < at_ns ? tell : at_ns;
 	at_ns = propose < at_ns ? propose : at_ns;
 	at_ns = spare < at_ns ? spare : at_ns;
 	return view < at_ns ? view : at_ns;

@@ -30,11 +30,12 @@ enum {
 	HOTSTUFF_WANTS_MAX = 4,		 /* blocks asked for at a time */
 	HOTSTUFF_FIRSTS = 64,		 /* views of which the first proposal is remembered */
 	HOTSTUFF_TICKS_PER_TIMEOUT = 16, /* of a view, before it is doubled */
-	HOTSTUFF_TICKS_IDLE = 8,	 /* ticks until the first STATUS without need */
-	HOTSTUFF_BACKOFF_MAX = 6,	 /* doublings of a view's timeout */
-	HOTSTUFF_EXPLAINED_MAX = 4,	 /* failures between two commits that count as a client's */
-	HOTSTUFF_BACKOFF_COMMITS = 2,	 /* commits until one doubling is given up */
-	HOTSTUFF_RELAYS_MAX = 8,	 /* requests handed on in one step */
+	HOTSTUFF_LEAD_PART = 4, /* of a tick: so long does who is ahead of siblings wait for them */
+	HOTSTUFF_TICKS_IDLE = 8,      /* ticks until the first STATUS without need */
+	HOTSTUFF_BACKOFF_MAX = 6,     /* doublings of a view's timeout */
+	HOTSTUFF_EXPLAINED_MAX = 4,   /* failures between two commits that count as a client's */
+	HOTSTUFF_BACKOFF_COMMITS = 2, /* commits until one doubling is given up */
+	HOTSTUFF_RELAYS_MAX = 8,      /* requests handed on in one step */
 	HOTSTUFF_COMPLAINTS_MAX = 16, /* that are heard of one replica, between two checkpoints */
 	HOTSTUFF_COMPLAINED_MAX = 256,
 };
@@ -123,6 +124,8 @@ struct hotstuff {
 	struct qc_head decided;	 /* the highest block that is known to be committed */
 	struct qc_kept deciding; /* the QC that showed it, if that was the highest then */
 	bool untold;		 /* that is the highest QC, made here, and nobody else has it */
+	uint64_t untold_spare;	 /* those to whom it has not been told, mask; and when it is: */
+	uint64_t tell_spare_ns;
 
 	/* The view. */
 	uint64_t proposed;  /* the last view that this replica proposed in */
@@ -151,6 +154,7 @@ struct hotstuff {
 	bool whole;	 /* all of it is here, down to what is committed */
 	uint32_t filled; /* blocks of it that others have to stand on */
 	uint64_t frontier;
+	uint32_t hinted; /* clients that were told to ask the leader of me.view */
 
 	/* Timers. */
 	bool working;	    /* there is something to be done: the view's timer runs */
@@ -246,6 +250,8 @@ enum verdict propose_screen(
 void propose_on_message(struct hotstuff *r, const struct event *event, struct outbox *out);
 /* When a block can be proposed: 0 now, TIME_NEVER not as things stand. */
 uint64_t propose_deadline(const struct hotstuff *r);
+/* Is what this instance has committed waiting for its siblings, and none of them for it? */
+bool propose_leads(const struct hotstuff *r);
 void propose_block(struct hotstuff *r, struct outbox *out);
 /* Once more, to who may have missed it. */
 void propose_again(struct hotstuff *r, struct outbox *out);
@@ -271,6 +277,8 @@ bool spare_left_unproven(
 void spare_wait(struct hotstuff *r, struct block *b);
 uint64_t spare_deadline(const struct hotstuff *r);
 void spare_prove(struct hotstuff *r, struct outbox *out);
+/* Who will be spare in this view, and need not hear of the QC before it at once: a mask. */
+uint64_t spare_next(const struct hotstuff *r);
 /* A QC: was the own late vote needed for it? */
 void spare_on_qc(struct hotstuff *r, const struct qc_head *head);
 /* The FETCH that spare_prove() sent here. */
@@ -387,8 +395,10 @@ void sync_tick(struct hotstuff *r, struct outbox *out);
 /* One step's share of what others are owed. */
 bool sync_owes(const struct hotstuff *r);
 void sync_answer(struct hotstuff *r, struct outbox *out);
-/* Shows everybody the highest QC. */
+/* Shows everybody the highest QC; those who are spare not at once. */
 void sync_tell(struct hotstuff *r, struct outbox *out);
+uint64_t sync_tell_deadline(const struct hotstuff *r);
+void sync_tell_spare(struct hotstuff *r, struct outbox *out);
 
 /* An answer of another to this replica's STATUS; its certificates have been learned. */
 void recover_on_answer(struct hotstuff *r, uint16_t peer, struct outbox *out);

@@ -27,11 +27,34 @@ enum {
 
 /* Not among the q that are counted from the leader on. Told by the view alone. */
 static bool
-stands_by(const struct hotstuff *r, uint64_t view)
+is_spare(const struct hotstuff *r, uint32_t replica, uint64_t view)
 {
 	uint32_t n = r->me.config.replicas_count;
-	uint32_t turn = (r->me.config.self + n - leader_of(r, view)) % n;
+	uint32_t turn = (replica + n - leader_of(r, view)) % n;
 	return turn >= r->me.quorum;
+}
+
+static bool
+stands_by(const struct hotstuff *r, uint64_t view)
+{
+	return is_spare(r, r->me.config.self, view);
+}
+
+/*
+ * Siblings wait for what each replica has committed: they could wait in a circle, each for
+ * what the next one's leader keeps from its spare replica.
+ */
+uint64_t
+spare_next(const struct hotstuff *r)
+{
+	uint64_t spare = 0;
+	bool failed = r->high.head.view + 1 != r->view;
+	if (has_siblings(r) || failed || r->suspects != 0 || r->backoff != 0 ||
+	    r->me.config.stable_leader)
+		return 0;
+	for (uint32_t i = 0; i < r->me.config.replicas_count; i++)
+		spare |= is_spare(r, i, r->view) ? replica_bit(i) : 0;
+	return spare;
 }
 
 bool
@@ -61,9 +84,11 @@ bool
 spare_left_unproven(const struct hotstuff *r, const struct event *event, const struct proposal *p)
 {
 	const struct message *m = event->message;
-	return !m->own && stands_by(r, m->header->view) && p->head.has_tc == 0 &&
-	       event->claims_count == claims_without_certificates(r, m, p) &&
-	       !justify_is_kept(r, &p->justify);
+	if (m->own || !stands_by(r, m->header->view) || p->head.has_tc != 0 ||
+	    event->claims_count != claims_without_certificates(r, m, p))
+		return false;
+	/* Where nothing was left to be claimed, its vote is not needed any the more. */
+	return !justify_is_kept(r, &p->justify) || spare_may_wait(r, m->header->view, p);
 }
 
 void
@@ -79,7 +104,11 @@ spare_wait(struct hotstuff *r, struct block *b)
 uint64_t
 spare_deadline(const struct hotstuff *r)
 {
-	return r->spare.view > r->high.head.view ? r->spare.until_ns : TIME_NEVER;
+	if (r->spare.view <= r->high.head.view)
+		return TIME_NEVER;
+	/* The next block may be put off: see propose.c. */
+	uint64_t lead_ns = propose_leads(r) ? r->tick_ns / HOTSTUFF_LEAD_PART : 0;
+	return r->spare.until_ns + lead_ns;
 }
 
 /* A FETCH to this replica itself, whose screening claims what was left out. */

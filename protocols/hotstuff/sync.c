@@ -120,13 +120,31 @@ static const struct qc_kept none;
 /*
  * The QC that commits the last requests is made by one replica, and no block
  * follows that would carry it: so it goes by itself, or clients would wait for
- * f + 1 answers until somebody asks.
+ * f + 1 answers until somebody asks. Who is spare in the view that comes hears of it a
+ * little later: by then there may be a block that carries it.
  */
 void
 sync_tell(struct hotstuff *r, struct outbox *out)
 {
-	const struct certificate c = {.to = member_others(&r->me), .deciding = &none};
+	uint64_t spare = spare_next(r);
+	const struct certificate c = {.to = member_others(&r->me) & ~spare, .deciding = &none};
 	r->untold = false;
+	r->untold_spare = spare;
+	r->tell_spare_ns = r->me.now_ns + r->pace_ns;
+	certificate_send(r, &c, out);
+}
+
+uint64_t
+sync_tell_deadline(const struct hotstuff *r)
+{
+	return r->untold_spare != 0 ? r->tell_spare_ns : TIME_NEVER;
+}
+
+void
+sync_tell_spare(struct hotstuff *r, struct outbox *out)
+{
+	const struct certificate c = {.to = r->untold_spare, .deciding = &none};
+	r->untold_spare = 0;
 	certificate_send(r, &c, out);
 }
 

@@ -245,6 +245,7 @@ static const struct scenario abandoned = {
     .mode = "hotstuff",
     .faulty = R(0),
     .clients = 20,
+    .answered_ns = 10000 * MS,
     .planned = hidden_unheard,
     .planned_count = 1,
     .rules = {SCRIPT_RUSH, SCRIPT_LIAR, SCRIPT_ECHO(HOTSTUFF_TIMEOUT, R(1) | R(2), timeout_copy)},
@@ -378,8 +379,8 @@ static const struct mutant mutants[] = {
 	"late vote:", &late_proposal, NULL),
     MUTANT(HOTSTUFF_VOTE_AGAIN, "two votes in a view", "two votes:", &two_blocks, NULL),
     /* They are never answered, and view after view is given up for them. */
-    {HOTSTUFF_ABANDONED_LOST, "an abandoned block's requests lost", 5, PRESET_NONE,
-	{"liveness:", "views:"}, &abandoned, &hidden_script},
+    {HOTSTUFF_ABANDONED_LOST, "an abandoned block's requests lost", 5, PRESET_NONE, {"liveness:"},
+	&abandoned, &hidden_script},
     MUTANT(HOTSTUFF_ABANDONED_TWICE, "an abandoned block's requests executed twice",
 	"exactly once:", &forks, NULL),
     {HOTSTUFF_AMNESIA, "a replica without memory votes again", 60, PRESET_CRASH, {"two votes:"},

@@ -448,6 +448,7 @@ scenario_run(const struct scenario *s, uint64_t seed, FILE *trace, struct sim_re
 	    .delay_spread_ns = 60 * US,
 	    .service_ns = 2 * US,
 	    .horizon_ns = s->horizon_ns > 0 ? s->horizon_ns : 1000 * (uint64_t)MS,
+	    .answered_ns = s->answered_ns,
 	    .client_nodes = 2,
 	};
 	if (!config_fill(&config, s)) {

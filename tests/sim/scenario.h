@@ -84,18 +84,19 @@ struct scenario {
 	const char *story;
 	const char *mode; /* NULL: the suite says, see scenario_rig.h */
 	/* The cluster; 0: the default. */
-	uint16_t faults;     /* 1 */
-	uint16_t replicas;   /* the least */
-	uint16_t clients;    /* 6, on two nodes */
-	uint16_t instances;  /* 1; more: the rig runs it with pillars, too */
-	uint16_t pillars;    /* 0 */
-	uint32_t batch;	     /* 4 */
-	uint32_t window;     /* 4 */
-	uint32_t mtu;	     /* 9000: nothing needs segments */
-	uint32_t value_size; /* 64 bytes at most */
-	uint32_t operations; /* 250: of them 150 before the horizon */
-	uint64_t horizon_ns; /* 1 s */
-	enum auth auth;	     /* AUTH_NONE: mac */
+	uint16_t faults;      /* 1 */
+	uint16_t replicas;    /* the least */
+	uint16_t clients;     /* 6, on two nodes */
+	uint16_t instances;   /* 1; more: the rig runs it with pillars, too */
+	uint16_t pillars;     /* 0 */
+	uint32_t batch;	      /* 4 */
+	uint32_t window;      /* 4 */
+	uint32_t mtu;	      /* 9000: nothing needs segments */
+	uint32_t value_size;  /* 64 bytes at most */
+	uint32_t operations;  /* 250: of them 150 before the horizon */
+	uint64_t horizon_ns;  /* 1 s */
+	uint64_t answered_ns; /* so long after it, all must be answered; 0: 300 s */
+	enum auth auth;	      /* AUTH_NONE: mac */
 	enum auth request_auth;
 	struct sim_settings settings; /* checkpoints every 8 batches, view timeout 20 ms */
 	uint64_t faulty;	      /* nodes that lie: no promise binds them */

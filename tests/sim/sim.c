@@ -575,7 +575,9 @@ core_settle(struct sim *sim)
 __attribute__((noinline)) static void
 sim_loop(struct sim *sim)
 {
-	uint64_t end_ns = sim->around.horizon_ns + LIVENESS_MS * (uint64_t)MS + leaders_ns(sim);
+	uint64_t answered_ns =
+	    sim->around.answered_ns > 0 ? sim->around.answered_ns : LIVENESS_MS * (uint64_t)MS;
+	uint64_t end_ns = sim->around.horizon_ns + answered_ns + leaders_ns(sim);
 	while (!clients_quiet(sim)) {
 		if (!sim_event(sim, end_ns))
 			stuck_fail(sim);

@@ -123,6 +123,7 @@ struct sim_surroundings {
 	bool fifo;	     /* links do not reorder */
 	uint64_t service_ns; /* of a burst, and a tenth of it for each datagram */
 	uint64_t horizon_ns;
+	uint64_t answered_ns; /* after it: by then all must be answered; 0: 300 s */
 	uint16_t client_nodes;
 };
 

@@ -61,6 +61,7 @@ usage(FILE *out)
 	    "  --window W     ring-echo: messages under way, 1..%u (1, 16, 64 and 512)\n"
 	    "  --seconds S    measured for each result, over all repeats (%.0f)\n"
 	    "  --repeats N    repeats, an odd number up to %u (%u)\n"
+	    "  --beside       sign, verify: the other lcores do the same meanwhile, uncounted\n"
 	    "  --json [FILE]  write the objects to FILE, too\n"
 	    "  -h, --help     this\n\n"
 	    "EAL arguments are DPDK's own, such as --in-memory --no-pci -l 0-1; chosen when none\n"
@@ -234,6 +235,8 @@ option_parse(struct arguments *a, char **argv, int *i)
 		}
 		return true;
 	}
+	if (strcmp(option, "--beside") == 0)
+		return a->settings.beside = true;
 	*i += value != NULL;
 	if (strcmp(option, "--window") == 0)
 		return integer_parse(value, BENCH_WINDOW_MAX, &a->settings.window) ||

@@ -24,6 +24,7 @@ struct bench_settings {
 	uint32_t window;  /* 0: each of the bench's own list */
 	uint32_t repeats; /* odd, so that the median is one of them */
 	double seconds;	  /* measured for each result, over all repeats */
+	bool beside;	  /* sign, verify: the other lcores do the same meanwhile */
 };
 
 /* Time of one repeat, in ns. */

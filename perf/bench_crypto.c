@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Signatures one by one, digests and MACs in bursts, on the main lcore alone. */
+/*
+ * Signatures one by one, digests and MACs in bursts, on the main lcore alone. With
+ * --beside the other lcores sign or verify, too, uncounted: CPUs that share a core's
+ * units (SMT; a virtual machine does not tell) are slower then, by half and more.
+ */
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "crypto/ecdsa.h"
@@ -26,6 +34,8 @@ struct signatures {
 	struct ecdsa ecdsa;
 	struct ecdsa_public key;
 	uint32_t next;
+	uint32_t (*round)(void *self); /* of an lcore beside the measured one */
+	const atomic_bool *stop;
 	uint8_t digests32[SIGNATURES_COUNT][32];
 	uint8_t sigs64[SIGNATURES_COUNT][64];
 };
@@ -73,28 +83,85 @@ verify_round(void *self)
 	return ROUND_COUNT;
 }
 
+/* Keys, digests and their signatures. 0, or a negative errno. */
+static int
+signatures_open(struct signatures *s)
+{
+	uint8_t public33[CRYPTO_PUBLIC_SIZE];
+	int result = ecdsa_open(&s->ecdsa, secret32);
+	if (result != 0)
+		return result;
+	ecdsa_own_public(&s->ecdsa, public33);
+	bool parsed = ecdsa_parse(&s->ecdsa, public33, &s->key);
+	check(parsed);
+	for (uint32_t i = 0; i < SIGNATURES_COUNT; i++)
+		memcpy(s->digests32[i], &i, sizeof(i));
+	for (uint32_t i = 0; i < SIGNATURES_COUNT; i += ROUND_COUNT)
+		sign_round(s);
+	return 0;
+}
+
+static int
+beside_run(void *self)
+{
+	struct signatures *s = self;
+	while (!atomic_load_explicit(s->stop, memory_order_relaxed) && signals_received() == 0)
+		s->round(s);
+	return 0;
+}
+
+/* Opens `count` of them, the first for the main lcore, the others for those beside it. */
+static int
+all_open(struct signatures *list, uint32_t count, const char *name)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		int result = signatures_open(&list[i]);
+		if (result == 0)
+			continue;
+		fprintf(stderr, "bench: %s: %s\n", name, strerror(-result));
+		while (i-- > 0)
+			ecdsa_close(&list[i].ecdsa);
+		return -1;
+	}
+	return 0;
+}
+
+/* The time of the first one's rounds, in ns each, while the others run, too. */
+static double
+rounds_measure(const struct bench_settings *s, struct signatures *list, uint32_t count,
+    uint32_t (*round)(void *self))
+{
+	atomic_bool stop = false;
+	for (uint32_t i = 1; i < count; i++) {
+		list[i].round = round;
+		list[i].stop = &stop;
+		int result = rte_eal_remote_launch(beside_run, &list[i], s->lcores.list[i].lcore);
+		check(result == 0);
+	}
+	double ns = bench_ns_per_op(s, round, &list[0]);
+	atomic_store(&stop, true);
+	for (uint32_t i = 1; i < count; i++)
+		rte_eal_wait_lcore(s->lcores.list[i].lcore);
+	return ns;
+}
+
 static int
 signatures_run(const struct bench_settings *s, const char *name, uint32_t (*round)(void *self))
 {
-	static struct signatures signatures;
-	uint8_t public33[CRYPTO_PUBLIC_SIZE];
-	int result = ecdsa_open(&signatures.ecdsa, secret32);
-	if (result != 0) {
-		fprintf(stderr, "bench: %s: %s\n", name, strerror(-result));
+	uint32_t count = s->beside ? s->lcores.count : 1;
+	struct signatures *list = calloc(count, sizeof(*list));
+	if (list == NULL || all_open(list, count, name) != 0) {
+		free(list);
 		return -1;
 	}
-	ecdsa_own_public(&signatures.ecdsa, public33);
-	bool parsed = ecdsa_parse(&signatures.ecdsa, public33, &signatures.key);
-	check(parsed);
-	for (uint32_t i = 0; i < SIGNATURES_COUNT; i++)
-		memcpy(signatures.digests32[i], &i, sizeof(i));
-	for (uint32_t i = 0; i < SIGNATURES_COUNT; i += ROUND_COUNT)
-		sign_round(&signatures);
-	double ns = bench_ns_per_op(s, round, &signatures);
-	ecdsa_close(&signatures.ecdsa);
+	double ns = rounds_measure(s, list, count, round);
+	for (uint32_t i = 0; i < count; i++)
+		ecdsa_close(&list[i].ecdsa);
+	free(list);
 	if (signals_received() != 0)
 		return -1; /* cut short: no result */
 	bench_begin(name);
+	bench_integer("lcores_busy", count);
 	bench_rate(ns);
 	bench_end();
 	return 0;

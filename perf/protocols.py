@@ -16,7 +16,9 @@ import runs
 
 EPILOG = """
 Measures, one after the other and --repeats times over:
-  bound   build/perf/bench sign, verify: S and V, what one takes on one lcore
+  bound   build/perf/bench sign, verify --beside: S and V, what one takes on one lcore
+          while the others do the same, as they do in a cluster. (Alone it is faster
+          where CPUs share a core: by a third on a virtual machine that had two of one.)
   real    oskr-cluster -m MODE, for every MODE of --modes that the build offers:
             fast     --profile fast -b 100 --adaptive   ops/s; CPU time an operation
             single   --profile fast -b 1                ops/s
@@ -145,14 +147,14 @@ class Row:
 
 
 class Signatures:
-    """What one signature and one verification take on one lcore, in us."""
+    """What one signature and one verification take on one of lcores that all do it, in us."""
 
     def __init__(self, options):
         self.options = options
         self.values = {"sign": [], "verify": []}
 
     def once(self, name):
-        result = runs.run_bench(self.options.build, self.options.eal, [name])[0]
+        result = runs.run_bench(self.options.build, self.options.eal, [name, "--beside"])[0]
         value = result.get("ops_per_s")
         if not isinstance(value, (int, float)) or value <= 0:
             raise runs.RunFailed(f"bench {name}: no positive number 'ops_per_s' in its JSON")
@@ -343,7 +345,7 @@ def figure(value):
 
 def records_print(records, signatures):
     print(f"S = {signatures.us('sign'):.1f} us a signature, V = {signatures.us('verify'):.1f} us "
-          "a verification, on one lcore; medians")
+          "a verification, on one lcore while all do; medians")
     print(f"{'':58} {'ops/s':>8} {'median us':>9} {'p99 us':>7} {'CPU us/op':>9}")
     for record in records:
         medians = record["medians"]

@@ -16,7 +16,8 @@ import runs
 
 EPILOG = """
 Measures, one after the other and --repeats times over:
-  bound   build/perf/bench ring-echo (window = -t, and 1), sign, verify
+  bound   build/perf/bench ring-echo (window = -t, and 1); sign, verify on one lcore while
+          the other does the same, as in the cluster
   real    oskr-cluster: unreplicated with MACs, without, signed, Merkle-signed
 and prints each ratio of medians with the floor that is demanded of it.
 Exit status: 0; 1 a run failed, or with --strict a ratio misses its floor.
@@ -87,8 +88,8 @@ def measures_make(options):
                        "--reply-auth", "mac"),
         "ring": bench("ops_per_s", "ring-echo", "--window", str(count)),
         "none": cluster("throughput", count, *none),
-        "sign": bench("ops_per_s", "sign"),
-        "verify": bench("ops_per_s", "verify"),
+        "sign": bench("ops_per_s", "sign", "--beside"),
+        "verify": bench("ops_per_s", "verify", "--beside"),
         "signed": cluster("throughput", count, "unreplicated-signed"),
         "batch": cluster("throughput", count, "unreplicated-signed", "--reply-auth", "batch"),
         # In us, as the cluster's latency is.

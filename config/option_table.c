@@ -588,8 +588,11 @@ const struct option_row option_table[OPTION_COUNT] = {
 	{
 	    .name = "helpers",
 	    .argument = "N",
-	    .shown = "0; of a process of its own: every lcore that has no queue and no pillar",
-	    .help = "the last N lcores only sign and verify, for all others",
+	    .shown =
+		"none, idle lcores help others; of a process of its own: every lcore that has no "
+		"queue and no pillar",
+	    .help = "the last N lcores only sign and verify, for all others; 0: nobody helps "
+		    "anybody",
 	    .parse = option_parse_u32,
 	    .max = LIMIT_LCORES - 1,
 	    FIELD(helpers),

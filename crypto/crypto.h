@@ -76,6 +76,8 @@ struct crypto_ops {
 struct crypto_counters {
 	uint64_t signatures;	/* made */
 	uint64_t verifications; /* of signatures that were not remembered */
+	uint64_t sign_cycles;	/* of the time stamp counter, that they took on whatever lcore */
+	uint64_t verify_cycles;
 };
 
 extern const struct crypto_ops crypto_real;

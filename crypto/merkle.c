@@ -187,7 +187,9 @@ merkle_seal(struct merkle *m, struct message_header *const *headers, uint32_t co
 	struct merkle_head head = {.zero = 0};
 	uint8_t signed32[HASH];
 	root_digest(m, m->levels[depth][0], depth, signed32);
+	uint64_t begin = crypto_cycles();
 	m->backend.sign(m->backend.context, signed32, head.sig64);
+	m->counters.sign_cycles += crypto_cycles() - begin;
 	m->counters.signatures++;
 	for (uint32_t i = 0; i < count; i++)
 		proof_write(m, headers[i], i, &head);
@@ -305,7 +307,10 @@ root_accept(struct merkle *m, struct tree *t, const uint8_t root32[HASH])
 		return false;
 	root_digest(m, root32, t->depth, signed32);
 	m->counters.verifications++;
-	if (!m->backend.verify(m->backend.context, t->node, signed32, t->sig64)) {
+	uint64_t begin = crypto_cycles();
+	bool holds = m->backend.verify(m->backend.context, t->node, signed32, t->sig64);
+	m->counters.verify_cycles += crypto_cycles() - begin;
+	if (!holds) {
 		t->refused = true;
 		memcpy(t->refused32, root32, HASH);
 		return false;

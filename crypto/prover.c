@@ -268,26 +268,35 @@ job_verify(void *context, uint32_t i)
 {
 	struct crypto *c = context;
 	struct prover_job *job = &c->jobs[i];
+	uint64_t begin = crypto_cycles();
 	job->holds = c->backend.verify(c->backend.context, job->node, job->digest32, job->verify64);
+	job->cycles = crypto_cycles() - begin;
 }
 
 static void
 job_sign(void *context, uint32_t i)
 {
-	const struct crypto *c = context;
-	const struct prover_job *job = &c->jobs[i];
+	struct crypto *c = context;
+	struct prover_job *job = &c->jobs[i];
+	uint64_t begin = crypto_cycles();
 	c->backend.sign(c->backend.context, job->digest32, job->sign64);
+	job->cycles = crypto_cycles() - begin;
 }
 
-static void
+/* Returns the cycles that all of them took. */
+static uint64_t
 jobs_run(struct crypto *c, void (*job)(void *context, uint32_t i))
 {
+	uint64_t cycles = 0;
 	if (c->team != NULL && c->jobs_count > 1) {
 		c->team->share(c->team->self, job, c, c->jobs_count);
-		return;
+	} else {
+		for (uint32_t i = 0; i < c->jobs_count; i++)
+			job(c, i);
 	}
 	for (uint32_t i = 0; i < c->jobs_count; i++)
-		job(c, i);
+		cycles += c->jobs[i].cycles;
+	return cycles;
 }
 
 /* The job that decides this claim; PROVER_BURST: it is known to hold. */
@@ -332,7 +341,7 @@ signatures_prove_chunk(struct crypto *c, struct claims *claims, uint32_t start, 
 		if (node != PROVER_NODE_NONE)
 			c->job_claims[i] = job_add(c, node, c->digests[i], claim->proof);
 	}
-	jobs_run(c, job_verify);
+	c->counters.verify_cycles += jobs_run(c, job_verify);
 	c->counters.verifications += c->jobs_count;
 	jobs_keep(c);
 	for (uint32_t i = 0; i < count; i++) {
@@ -560,7 +569,7 @@ seal_signatures_chunk(struct crypto *c, struct send *sends, uint32_t count)
 			seal_signature(
 			    c, c->digests[signed_count++], send_proof(c, sends[i].header));
 	}
-	jobs_run(c, job_sign);
+	c->counters.sign_cycles += jobs_run(c, job_sign);
 	c->counters.signatures += c->jobs_count;
 	made_keep(c);
 	seal_own_keep(c, sends, count);
@@ -613,6 +622,10 @@ crypto_count(const struct crypto *c, struct crypto_counters *counters)
 			       __atomic_load_n(&roots->signatures, __ATOMIC_RELAXED);
 	counters->verifications = __atomic_load_n(&c->counters.verifications, __ATOMIC_RELAXED) +
 				  __atomic_load_n(&roots->verifications, __ATOMIC_RELAXED);
+	counters->sign_cycles = __atomic_load_n(&c->counters.sign_cycles, __ATOMIC_RELAXED) +
+				__atomic_load_n(&roots->sign_cycles, __ATOMIC_RELAXED);
+	counters->verify_cycles = __atomic_load_n(&c->counters.verify_cycles, __ATOMIC_RELAXED) +
+				  __atomic_load_n(&roots->verify_cycles, __ATOMIC_RELAXED);
 }
 
 void

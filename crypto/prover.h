@@ -49,6 +49,7 @@ struct prover_job {
 	uint8_t *sign64;	 /* where the one made goes */
 	const uint8_t *verify64; /* the one that is verified */
 	struct prover_kept *kept;
+	uint64_t cycles; /* that it took */
 	uint32_t node;
 	bool holds;
 };

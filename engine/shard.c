@@ -600,7 +600,8 @@ shard_run(struct shard *s, uint64_t now_ns, const struct datagram *list, uint32_
 	uint32_t steps = messages_run(s);
 	phase_enter(PHASE_STEP);
 	steps += timers_run(s);
-	if (s->outbox.urgent)
+	s->urgent = s->outbox.urgent;
+	if (s->urgent)
 		shard_flush(s);
 	s->config.drain(s->config.owner);
 	if (s->segmenter != NULL)

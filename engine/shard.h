@@ -116,6 +116,7 @@ struct shard {
 	struct claims *claims;
 	struct shard_counters counters;
 	struct shard_peer peers[LIMIT_REPLICAS];
+	bool urgent; /* the last burst wrote something that others wait for */
 	uint32_t messages_count;
 	uint32_t claims_per_message; /* at most */
 	uint32_t result_inline_max;  /* bytes of the largest result that fits an envelope */

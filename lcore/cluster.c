@@ -421,6 +421,10 @@ crash_config(const struct cluster *c)
 	};
 }
 
+/*
+ * Where nobody is set apart as a helper, lcores help each other in their idle moments:
+ * not where they share CPUs, for there a helper may be put off in the midst of a job.
+ */
 bool
 cluster_helpers_open(struct cluster *c, bool yields)
 {
@@ -429,14 +433,20 @@ cluster_helpers_open(struct cluster *c, bool yields)
 	    .helpers_count = c->helpers_count,
 	    .yields = yields,
 	};
-	if (c->helpers_count == 0)
-		return true;
+	if (c->helpers_count == 0) {
+		if (yields || c->lcores_count == 1 || options_given(c->options, OPTION_HELPERS))
+			return true;
+		config.mutual = true;
+		config.helpers_count = config.callers_count;
+	}
 	memory_plan_add(
 	    &c->memory, (struct memory_term){"helpers", "a ring from each lcore to each helper", 1,
 			    helpers_memory(&config)});
 	c->helpers = helpers_open(&config);
 	if (c->helpers == NULL)
 		return false;
+	for (uint32_t i = 0; config.mutual && i < config.callers_count; i++)
+		loop_set_aside(&c->loops[i], helpers_poll, helpers_end(c->helpers, i));
 	for (uint32_t i = 0; i < c->helpers_count; i++)
 		loop_add(
 		    &c->loops[config.callers_count + i], helpers_poll, helpers_end(c->helpers, i));

@@ -63,6 +63,7 @@ sample(const struct control *c, struct control_sample *s, uint64_t now_ns)
 			s->busy_cycles[i][kind] += word(&task->busy_cycles);
 			s->idle_cycles[i][kind] += word(&task->idle_cycles);
 		}
+		s->busy_cycles[i][CONTROL_HELPERS] += word(&loop->aside.busy_cycles);
 	}
 }
 

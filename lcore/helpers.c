@@ -36,6 +36,7 @@ struct caller {
 
 struct helper {
 	struct helpers *helpers;
+	struct caller *joined; /* who may have more jobs; NULL: nobody is known to */
 	uint32_t index;
 	_Alignas(LINE) _Atomic uint64_t jobs;
 };
@@ -53,15 +54,15 @@ pipe_between(const struct helpers *h, uint32_t caller, uint32_t helper)
 	return &h->pipes[(size_t)caller * h->config.helpers_count + helper];
 }
 
-/* Takes jobs until there are no more; returns how many. */
+/* Takes jobs until there are no more, or `most` are done; returns how many. */
 static uint32_t
-take_part(struct caller *c)
+take_part(struct caller *c, uint32_t most)
 {
 	uint32_t taken = 0;
-	for (;;) {
+	while (taken < most) {
 		uint64_t ticket = atomic_load_explicit(&c->ticket, memory_order_relaxed);
 		if ((uint32_t)ticket >= ticket >> 32)
-			return taken;
+			break;
 		if (!atomic_compare_exchange_weak_explicit(&c->ticket, &ticket, ticket + 1,
 			memory_order_acquire, memory_order_relaxed))
 			continue;
@@ -69,6 +70,7 @@ take_part(struct caller *c)
 		atomic_fetch_add_explicit(&c->done, 1, memory_order_release);
 		taken++;
 	}
+	return taken;
 }
 
 /* As many helpers as can be of use, in turn. A full pipe is one who knows already. */
@@ -77,8 +79,11 @@ invite(struct caller *c, uint32_t wanted)
 {
 	uint32_t count = c->helpers->config.helpers_count;
 	void *who = c;
-	for (uint32_t i = 0; i < count && i < wanted; i++) {
-		pipe_push(pipe_between(c->helpers, c->index, c->next), &who, 1);
+	for (uint32_t i = 0; i < count && wanted > 0; i++) {
+		if (!c->helpers->config.mutual || c->next != c->index) {
+			pipe_push(pipe_between(c->helpers, c->index, c->next), &who, 1);
+			wanted--;
+		}
 		c->next = c->next + 1 < count ? c->next + 1 : 0;
 	}
 }
@@ -94,7 +99,7 @@ share(void *self, void (*job)(void *context, uint32_t i), void *context, uint32_
 	atomic_store_explicit(&c->done, 0, memory_order_relaxed);
 	atomic_store_explicit(&c->ticket, (uint64_t)count << 32, memory_order_release);
 	invite(c, count - 1);
-	take_part(c);
+	take_part(c, UINT32_MAX);
 	uint32_t spins = 0;
 	while (atomic_load_explicit(&c->done, memory_order_acquire) < count) {
 		rte_pause();
@@ -103,17 +108,34 @@ share(void *self, void (*job)(void *context, uint32_t i), void *context, uint32_
 	}
 }
 
+/* The next who has invited this helper, or NULL. */
+static struct caller *
+invitation_take(const struct helper *helper)
+{
+	const struct helpers *h = helper->helpers;
+	void *invitations[INVITATIONS];
+	for (uint32_t i = 0; i < h->config.callers_count; i++) {
+		if (pipe_pull(pipe_between(h, i, helper->index), invitations, INVITATIONS) > 0)
+			return invitations[0];
+	}
+	return NULL;
+}
+
+/* Who has work of its own, too, looks for that after each job. */
 uint32_t
 helpers_poll(void *self, uint64_t now_ns)
 {
 	struct helper *helper = self;
-	const struct helpers *h = helper->helpers;
+	uint32_t most = helper->helpers->config.mutual ? 1 : UINT32_MAX;
 	uint32_t taken = 0;
 	(void)now_ns;
-	for (uint32_t i = 0; i < h->config.callers_count; i++) {
-		void *invitations[INVITATIONS];
-		if (pipe_pull(pipe_between(h, i, helper->index), invitations, INVITATIONS) > 0)
-			taken += take_part(invitations[0]);
+	if (helper->joined != NULL)
+		taken = take_part(helper->joined, most);
+	while (taken == 0) {
+		helper->joined = invitation_take(helper);
+		if (helper->joined == NULL)
+			return 0;
+		taken = take_part(helper->joined, most);
 	}
 	if (taken > 0)
 		atomic_fetch_add_explicit(&helper->jobs, taken, memory_order_relaxed);
@@ -138,6 +160,7 @@ struct helpers *
 helpers_open(const struct helpers_config *config)
 {
 	check(config->callers_count >= 1 && config->helpers_count >= 1);
+	check(!config->mutual || config->callers_count == config->helpers_count);
 	struct helpers *h = calloc(1, sizeof(*h));
 	if (h == NULL)
 		return NULL;

@@ -5,6 +5,7 @@
  * pipe to each, takes part itself, and goes on when all are done: protocols
  * never see that others were there. An invitation names the caller, not a job:
  * jobs are taken one by one, so nobody waits for a helper that comes late.
+ * Callers may be the helpers: each for the others, while it has nothing else to do.
  *
  * Opened and closed on the main lcore; a caller's end is used on its lcore
  * alone, a helper's poll on its own.
@@ -19,6 +20,7 @@ struct helpers;
 struct helpers_config {
 	uint32_t callers_count;
 	uint32_t helpers_count; /* at least 1 */
+	bool mutual;		/* helper i is caller i; as many of both */
 	bool yields;		/* lcores share CPUs: who waits lets another have it */
 };
 

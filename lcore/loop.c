@@ -58,6 +58,13 @@ loop_add(struct loop *l, uint32_t (*poll)(void *self, uint64_t now_ns), void *se
 	l->tasks[l->tasks_count++] = (struct loop_task){.poll = poll, .self = self};
 }
 
+void
+loop_set_aside(struct loop *l, uint32_t (*poll)(void *self, uint64_t now_ns), void *self)
+{
+	check(l->aside.poll == NULL);
+	l->aside = (struct loop_task){.poll = poll, .self = self};
+}
+
 int
 loop_run(void *loop)
 {
@@ -79,6 +86,13 @@ loop_run(void *loop)
 		l->rounds_idle = work > 0 ? 0 : l->rounds_idle + 1;
 		if (work > 0)
 			continue;
+		if (l->aside.poll != NULL &&
+		    l->aside.poll(l->aside.self, clock_ns(l->clock, tsc)) > 0) {
+			uint64_t end = rte_rdtsc();
+			l->aside.busy_cycles += end - tsc;
+			tsc = end;
+			continue;
+		}
 		idle(l);
 		uint64_t end = rte_rdtsc();
 		l->tasks[0].idle_cycles += end - tsc;

@@ -2,7 +2,8 @@
 /*
  * The poll loop of an lcore: each task in turn, run to completion, one clock
  * read a burst. Cycles count as busy where a task had something to do, as idle
- * where it had not. One lcore owns a loop; others may read single words of it.
+ * where it had not. A round in which none had leaves time for others' work.
+ * One lcore owns a loop; others may read single words of it.
  */
 #ifndef OSKR_LCORE_LOOP_H
 #define OSKR_LCORE_LOOP_H
@@ -42,9 +43,13 @@ struct loop {
 	uint64_t rounds_idle; /* in a row, up to now */
 	struct phases phases; /* where builds count them */
 	struct loop_task tasks[LOOP_TASKS_MAX];
+	struct loop_task aside; /* in rounds without work alone; poll NULL: nothing */
 };
 
 void loop_add(struct loop *l, uint32_t (*poll)(void *self, uint64_t now_ns), void *self);
+
+/* What the lcore does for others when it has nothing to do itself: at most one such task. */
+void loop_set_aside(struct loop *l, uint32_t (*poll)(void *self, uint64_t now_ns), void *self);
 
 /* Runs until *stop. For rte_eal_remote_launch: `loop` is a struct loop; returns 0. */
 int loop_run(void *loop);

@@ -445,11 +445,21 @@ node_poll(void *self, uint64_t now_ns)
 		pillar_restart(node);
 	uint32_t work = 0;
 	uint32_t count = 0;
+	if (node->is_replica) {
+		work = burst_poll(node, now_ns);
+		/*
+		 * What others wait for may wait for what this replica sent to itself, as its vote
+		 * does for its own proposal: before others of the lcore take their time.
+		 */
+		if (node_shard(node)->urgent)
+			work += burst_poll(node, now_ns);
+		return work;
+	}
 	/*
 	 * A client node gets an answer from every replica, most of which it only drops: where
 	 * it shares its lcore with replicas, one burst a round would let them pile up.
 	 */
-	uint32_t bursts = node->is_replica ? 1 : CLIENT_BURSTS;
+	uint32_t bursts = CLIENT_BURSTS;
 	do {
 		count = burst_poll(node, now_ns);
 		work += count;

@@ -35,6 +35,36 @@ busy_shares(struct report *r, const struct cluster *c)
 		r->busy[kind] = all[kind] > 0 ? (double)busy[kind] / (double)all[kind] : 0;
 }
 
+static void
+proofs_add(struct report *r, const struct node *node)
+{
+	struct crypto_counters one;
+	crypto_count(node->crypto, &one);
+	r->proofs.signatures += one.signatures;
+	r->proofs.verifications += one.verifications;
+	r->proofs.sign_cycles += one.sign_cycles;
+	r->proofs.verify_cycles += one.verify_cycles;
+}
+
+/* What signatures cost here: the measure of all that protocols make of them. */
+static void
+proofs_sum(struct report *r, const struct cluster *c)
+{
+	double cycles_per_us = (double)c->loops[0].clock->tsc_hz / 1e6;
+	for (uint32_t i = 0; i < c->nodes_count; i++) {
+		const struct node *node = &c->nodes[i];
+		proofs_add(r, node);
+		for (uint32_t k = 0; k < node->pillars_count; k++)
+			proofs_add(r, &node->pillars[k]);
+	}
+	if (r->proofs.signatures > 0)
+		r->signature_us =
+		    (double)r->proofs.sign_cycles / cycles_per_us / (double)r->proofs.signatures;
+	if (r->proofs.verifications > 0)
+		r->verification_us = (double)r->proofs.verify_cycles / cycles_per_us /
+				     (double)r->proofs.verifications;
+}
+
 /* Votes past the quorum, answers past the last that a client needs, late duplicates. */
 static bool
 is_surplus(const struct count_row *row)
@@ -78,6 +108,7 @@ report_make(struct report *r, const struct cluster *c, const char *eal_line)
 		r->cpu_us_per_op = (double)cpu_ns / 1e3 / (double)r->operations;
 	}
 	busy_shares(r, c);
+	proofs_sum(r, c);
 }
 
 static double
@@ -265,7 +296,15 @@ report_print(const struct report *r, const struct cluster *c, FILE *file)
 	for (uint32_t i = 0; i < c->lcores_count; i++)
 		fprintf(file, "%s %.0f %%", i > 0 ? "," : "", 100 * r->lcore_busy[i]);
 	fprintf(file, "\n");
-	if (c->helpers != NULL)
+	if (r->proofs.signatures + r->proofs.verifications > 0)
+		fprintf(file, "  signatures  %lu made, %.1f us each; %lu verified, %.1f us each\n",
+		    r->proofs.signatures, r->signature_us, r->proofs.verifications,
+		    r->verification_us);
+	if (c->helpers != NULL && c->helpers_count == 0 && helpers_jobs(c->helpers) > 0)
+		fprintf(file,
+		    "  helpers     none set apart; %lu of these by idle lcores for others\n",
+		    helpers_jobs(c->helpers));
+	else if (c->helpers != NULL)
 		fprintf(file,
 		    "  helpers     %u lcore%s, %.0f %% busy; %lu signatures made or verified\n",
 		    c->helpers_count, c->helpers_count == 1 ? "" : "s",

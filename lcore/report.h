@@ -19,6 +19,9 @@ struct report {
 	uint64_t operations;
 	double throughput; /* operations a second */
 	double cpu_us_per_op;
+	struct crypto_counters proofs; /* of all nodes together, since the start */
+	double signature_us;	       /* that one took, and one verification: means; 0: none */
+	double verification_us;
 	double busy[CONTROL_KINDS];	      /* share of the lcores that serve them, 0..1 */
 	double lcore_busy[CONTROL_LOOPS_MAX]; /* of each lcore, whoever is there */
 	uint64_t errors;		      /* wrong, lost, refused, unanswered */

@@ -91,6 +91,8 @@ figures(json_t *object, const struct report *r, const struct cluster *c)
 	set_number(object, "dropped", r->drops);
 	set_number(object, "surplus", r->surplus);
 	set_real(object, "cpu_us_per_op", r->cpu_us_per_op);
+	set_real(object, "signature_us", r->signature_us);
+	set_real(object, "verification_us", r->verification_us);
 	set_real(object, "client_busy", r->busy[CONTROL_CLIENTS]);
 	set_real(object, "replica_busy", r->busy[CONTROL_REPLICAS]);
 	set_real(object, "helper_busy", r->busy[CONTROL_HELPERS]);

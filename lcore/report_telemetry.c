@@ -48,7 +48,7 @@ report_fill_stats(void *self, struct telemetry_rows *rows)
 	const struct cluster *c = self;
 	fill_pool(c, rows);
 	for (uint32_t i = 0; i < c->lcores_count; i++) {
-		uint64_t busy = 0;
+		uint64_t busy = __atomic_load_n(&c->loops[i].aside.busy_cycles, __ATOMIC_RELAXED);
 		uint64_t idle = 0;
 		for (uint32_t j = 0; j < c->loops[i].tasks_count; j++) {
 			busy +=

@@ -19,6 +19,9 @@ Measures, one after the other and --repeats times over:
   bound   build/perf/bench sign, verify --beside: S and V, what one takes on one lcore
           while the others do the same, as they do in a cluster. (Alone it is faster
           where CPUs share a core: by a third on a virtual machine that had two of one.)
+          A host may give another speed a second later. So a row is held against what its own
+          signatures took, in each run: oskr-cluster counts their cycles. The bare loops
+          stand beside that, and are the bound where a run made no signature.
   real    oskr-cluster -m MODE, for every MODE of --modes that the build offers:
             fast     --profile fast -b 100 --adaptive   ops/s; CPU time an operation
             single   --profile fast -b 1                ops/s
@@ -229,13 +232,24 @@ def placement_us(result, replica_us, clients_us):
     return max(loads.values())
 
 
-def bound_signed(row, sign_us, verify_us):
+def own_times(row, signatures):
+    """S and V of each run, in us: what its own took, or the bare loops'."""
+    bare = signatures.us("sign"), signatures.us("verify")
+    return [(result.get("signature_us") or bare[0], result.get("verification_us") or bare[1])
+            for result in row.results]
+
+
+def bound_signed(row, times):
     """The bound on signed replies, and how it comes about."""
     n, f, lcores = row.last("n"), row.last("f"), row.last("lcores")
     needed = row.protocol.replies_needed(n, f)
+    sign_us, verify_us = runs.median([s for s, _ in times]), runs.median([v for _, v in times])
     work_us = n * sign_us + needed * verify_us
+    shares = [result["throughput"] * (n * s + needed * v) / (1e6 * lcores)
+              for result, (s, v) in zip(row.results, times)]
     bound = {
-        "bound": 1e6 * lcores / work_us,
+        "bound": 1e6 * lcores / work_us, "share": runs.median(shares),
+        "sign_us": sign_us, "verify_us": verify_us,
         "formula": f"{lcores} lcores / ({n} S + {needed} V) = {lcores} / {work_us:.1f} us",
         "signatures_per_op": n, "verifications_per_op": needed,
     }
@@ -247,7 +261,7 @@ def bound_signed(row, sign_us, verify_us):
     return bound
 
 
-def own_signatures(row, sign_us, verify_us):
+def own_signatures(row, times):
     """What all nodes signed and verified for an operation, agreement too, beside the CPU time."""
     made, verified = [], []
     for result in row.results:
@@ -257,7 +271,8 @@ def own_signatures(row, sign_us, verify_us):
             return None
         made.append(sum(node["signatures"] for node in nodes) / operations)
         verified.append(sum(node["verifications"] for node in nodes) / operations)
-    sums_us = [s * sign_us + v * verify_us for s, v in zip(made, verified)]
+    sums_us = [s * sign_us + v * verify_us
+               for s, v, (sign_us, verify_us) in zip(made, verified, times)]
     cpu = [result["cpu_us_per_op"] for result in row.results]
     return {
         "signatures": runs.median(made), "verifications": runs.median(verified),
@@ -267,12 +282,16 @@ def own_signatures(row, sign_us, verify_us):
     }
 
 
-def bound_path(row, sign_us, verify_us):
+def bound_path(row, times):
     n, f = row.last("n"), row.last("f")
     signatures, verifications, text = row.protocol.path(n, f)
-    path_us = signatures * sign_us + verifications * verify_us
+    paths_us = [signatures * s + verifications * v for s, v in times]
+    path_us = runs.median(paths_us)
     return {
         "path_us": path_us, "q": quorum(n, f),
+        "sign_us": runs.median([s for s, _ in times]),
+        "verify_us": runs.median([v for _, v in times]),
+        "share": runs.median([result["p50_us"] / us for result, us in zip(row.results, paths_us)]),
         "formula": f"{text}, q = {quorum(n, f)}: {signatures} S + {verifications} V = "
                    f"{path_us:.1f} us",
     }
@@ -303,10 +322,8 @@ def silence(row):
 
 def demand_value(field, row, bound, rows):
     """The measured side of a demand; None where its other side was not measured."""
-    if field == "of_bound":
-        return row.median("throughput") / bound["bound"]
-    if field == "of_path":
-        return row.median("p50_us") / bound["path_us"]
+    if field in ("of_bound", "of_path"):
+        return bound["share"]
     if field == "of_pbft":
         other = [r for r in rows if r.protocol.name == "pbft" and r.key == row.key]
         return row.median("p50_us") / other[0].median("p50_us") if other else None
@@ -315,12 +332,12 @@ def demand_value(field, row, bound, rows):
 
 def record_make(row, rows, signatures):
     """All that is known of a row, and of each demand whether it holds."""
-    sign_us, verify_us = signatures.us("sign"), signatures.us("verify")
+    times = own_times(row, signatures)
     bound = None
     if row.key == "signed":
-        bound = bound_signed(row, sign_us, verify_us)
+        bound = bound_signed(row, times)
     elif row.key == "alone" and row.protocol.path:
-        bound = bound_path(row, sign_us, verify_us)
+        bound = bound_path(row, times)
     demands = []
     for field, limit, kind in row.protocol.floors.get(row.key, ()):
         value = demand_value(field, row, bound, rows)
@@ -334,7 +351,7 @@ def record_make(row, rows, signatures):
         "command": runs.shown(row.command), "medians": {f: row.median(f) for f in FIELDS},
         "values": {f: [result[f] for result in row.results] for f in FIELDS},
         "bound": bound, "demands": demands,
-        "own": own_signatures(row, sign_us, verify_us),
+        "own": own_signatures(row, times),
         "silence": silence(row) if row.key == "silent" else None,
     }
 
@@ -345,7 +362,7 @@ def figure(value):
 
 def records_print(records, signatures):
     print(f"S = {signatures.us('sign'):.1f} us a signature, V = {signatures.us('verify'):.1f} us "
-          "a verification, on one lcore while all do; medians")
+          "a verification, in a bare loop on one lcore while all do; medians")
     print(f"{'':58} {'ops/s':>8} {'median us':>9} {'p99 us':>7} {'CPU us/op':>9}")
     for record in records:
         medians = record["medians"]
@@ -353,6 +370,9 @@ def records_print(records, signatures):
               f"{runs.micro(medians['p50_us']):>9} {runs.micro(medians['p99_us']):>7} "
               f"{runs.micro(medians['cpu_us_per_op']):>9}")
         bound = record["bound"] or {}
+        if bound:
+            print(f"    in these runs S = {bound['sign_us']:.1f} us, V = "
+                  f"{bound['verify_us']:.1f} us")
         if "bound" in bound:
             print(f"    bound {figure(bound['bound'])} ops/s = {bound['formula']}")
         if "placed_bound" in bound:

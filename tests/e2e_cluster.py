@@ -125,6 +125,23 @@ def helping_lcores():
         need(all(node["lcore"] < 2 for node in result["nodes"]), "a helper serves a node")
 
 
+def idle_lcores_help():
+    """Each other, where each has a CPU and nobody said that none shall help."""
+    need_cpus(2)
+    signed = ["-m", "pbft", "--profile", "paranoid", "-t", "4"]
+    shared = ["--lcores", f"(0-3)@({cpus(2)})"]
+    result = run(signed, NO_HUGE + ["-l", cpus(2)])
+    need(result["helpers"] == 0 and result["helper_jobs"] > 0, "idle lcores did not help")
+    need(result["signature_us"] > 1 and result["verification_us"] > 1, "signatures take no time")
+    result = run([*signed, "--helpers", "0"], NO_HUGE + ["-l", cpus(2)])
+    need(result["helper_jobs"] == 0, "they helped though nobody should")
+    result = run(signed, NO_HUGE + shared)
+    need(result["helper_jobs"] == 0, "lcores that share CPUs helped each other")
+    result = run(["-m", "pbft", "--profile", "fast"], NO_HUGE + ["-l", cpus(2)])
+    need(result["signature_us"] == 0 and result["verification_us"] == 0,
+         "signatures where there are none")
+
+
 def pillars():
     """Replicas of several lcores: shared, alone, without and with a restart."""
     need_cpus(2)
@@ -524,9 +541,9 @@ def memory_is_constant():
         need(growth < (65536 if SLOW else 1024), f"{extra}: grew by {growth} KiB in 1.5 s")
 
 
-STORIES = [one_lcore, two_lcores, shared_lcores, helping_lcores, pillars, own_choice, hugepages,
-           ordinary_user, authentication, echo, ycsb, lost_frames, open_loop, many_clients,
-           memory_as_needed, protocol_figures, options_of_replication, killed_leader,
+STORIES = [one_lcore, two_lcores, shared_lcores, helping_lcores, idle_lcores_help, pillars,
+           own_choice, hugepages, ordinary_user, authentication, echo, ycsb, lost_frames,
+           open_loop, many_clients, memory_as_needed, protocol_figures, options_of_replication, killed_leader,
            restarted_leader, killed_leader_linearizable, pillars_linearizable, reads_linearizable,
            json_fields, hgrm, interrupted, interrupted_twice, telemetry, traced,
            memory_is_constant]

@@ -86,17 +86,24 @@ help(void *end)
 }
 
 static void
-open_all(uint32_t callers, uint32_t count)
+open_as(const struct helpers_config *config)
 {
-	const struct helpers_config config = {
-	    .callers_count = callers, .helpers_count = count, .yields = true};
-	helpers = helpers_open(&config);
+	uint32_t callers = config->callers_count;
+	helpers = helpers_open(config);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(helpers);
-	CU_ASSERT_TRUE(helpers_memory(&config) >= callers * count * sizeof(void *));
+	CU_ASSERT_TRUE(helpers_memory(config) >= callers * config->helpers_count * sizeof(void *));
 	memset(desks, 0, sizeof(desks));
 	for (uint32_t i = 0; i < callers; i++)
 		desks[i].team = helpers_team(helpers, i);
 	atomic_store(&stop, false);
+}
+
+static void
+open_all(uint32_t callers, uint32_t count)
+{
+	const struct helpers_config config = {
+	    .callers_count = callers, .helpers_count = count, .yields = true};
+	open_as(&config);
 }
 
 static void
@@ -139,9 +146,73 @@ helpers_that_never_come(void)
 	helpers_close(helpers);
 }
 
+/* Each thread calls now, and helps in between, as lcores do that are idle at times. */
+static void *
+call_and_help(void *desk)
+{
+	struct desk *d = desk;
+	void *end = helpers_end(helpers, (uint32_t)(d - desks));
+	struct random random;
+	random_init(&random, (uint64_t)(d - desks), 2);
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		round_run(d, (uint32_t)random_below(&random, JOBS_MAX + 1));
+		for (uint32_t k = (uint32_t)random_below(&random, 8); k > 0; k--)
+			helpers_poll(end, 0);
+	}
+	return NULL;
+}
+
+static void
+callers_that_help_each_other(void)
+{
+	const struct helpers_config config = {
+	    .callers_count = CALLERS, .helpers_count = CALLERS, .mutual = true, .yields = true};
+	pthread_t threads[CALLERS];
+	open_as(&config);
+	for (uint32_t i = 0; i < CALLERS; i++)
+		CU_ASSERT_EQUAL_FATAL(
+		    pthread_create(&threads[i], NULL, call_and_help, &desks[i]), 0);
+	for (uint32_t i = 0; i < CALLERS; i++)
+		pthread_join(threads[i], NULL);
+	for (uint32_t i = 0; i < CALLERS; i++)
+		CU_ASSERT_EQUAL(desks[i].wrong, 0);
+	helpers_close(helpers);
+}
+
+static void
+job_and_look(void *context, uint32_t i)
+{
+	job(context, i);
+	/* The other one is idle: one job each time it looks, for it has work of its own, too. */
+	if (i == 0) {
+		for (uint32_t k = 0; k < 3; k++)
+			CU_ASSERT_EQUAL(helpers_poll(helpers_end(helpers, 1), 0), 1);
+		CU_ASSERT_EQUAL(helpers_jobs(helpers), 3);
+		/* Nobody invites himself. */
+		CU_ASSERT_EQUAL(helpers_poll(helpers_end(helpers, 0), 0), 0);
+	}
+}
+
+static void
+one_job_at_a_time_for_others(void)
+{
+	const struct helpers_config config = {
+	    .callers_count = 2, .helpers_count = 2, .mutual = true};
+	open_as(&config);
+	struct desk *d = &desks[0];
+	d->team->share(d->team->self, job_and_look, d, 6);
+	for (uint32_t i = 0; i < 6; i++)
+		CU_ASSERT_EQUAL(d->done[i], 1);
+	CU_ASSERT_EQUAL(helpers_jobs(helpers), 3);
+	CU_ASSERT_EQUAL(helpers_poll(helpers_end(helpers, 1), 0), 0);
+	helpers_close(helpers);
+}
+
 static const struct unit_story stories[] = {
     {"helpers that never come", helpers_that_never_come},
     {"many threads", many_threads},
+    {"callers that help each other", callers_that_help_each_other},
+    {"one job at a time for others", one_job_at_a_time_for_others},
 };
 
 int

@@ -36,7 +36,8 @@ struct command {
 	uint32_t optional;   /* all of them are */
 	uint32_t refused;    /* by screen(), after it has listed the claims */
 	uint32_t flags;	     /* of what it sends: enum send_flags */
-	uint32_t reserved[2];
+	uint32_t urgent;     /* others wait for what it sends */
+	uint32_t reserved;
 };
 static_assert(sizeof(struct command) % 8 == 0, "no padding");
 
@@ -71,6 +72,7 @@ struct rig {
 	uint64_t owned[DELIVERIES_SEEN_MAX]; /* seq of the messages that the owner stepped */
 	uint32_t owned_count;
 	uint32_t drains;
+	uint32_t unsent; /* messages that were still to be sent when it was last drained */
 	uint32_t proves;
 	uint32_t proved_max; /* claims of one call */
 	uint32_t sealed;
@@ -179,6 +181,7 @@ obey(const struct fake_machine *f, const struct message *m, struct outbox *out)
 	letter.seq = m->header->seq + 1;
 	if (command.large_size > 0)
 		send_one(f, out, &command, &letter);
+	out->urgent |= command.urgent != 0;
 	for (uint32_t i = 0; i < command.deliveries; i++)
 		outbox_deliver(out)->seq = m->header->seq * 10 + i;
 	for (uint32_t i = 0; i < command.completions; i++)
@@ -275,6 +278,7 @@ fake_drain(void *owner)
 	struct rig *rig = owner;
 	struct outbox *out = &rig->shard->outbox;
 	rig->drains++;
+	rig->unsent = out->sends_count;
 	for (uint32_t i = 0; i < out->deliveries_count; i++) {
 		CU_ASSERT_FATAL(rig->delivered_count < DELIVERIES_SEEN_MAX);
 		rig->delivered[rig->delivered_count] = out->deliveries[i].seq;

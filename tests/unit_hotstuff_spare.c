@@ -215,6 +215,61 @@ nothing_is_put_off_where_views_fail_or_siblings_are_none(void)
 	shut();
 }
 
+/* ---- Blocks that are not full -------------------------------------------------------- */
+
+/* Three requests of a crowd of five have come, the last of them just now; replies are signed. */
+static void
+lead_with_requests(void)
+{
+	lead(1);
+	r->me.config.reply_proof = PROOF_SIGNATURE;
+	r->requests.crowd = 5;
+	r->requests.pool.unordered = 3;
+	r->requests.pool.last = 1;
+	r->requests.pool.cells[0].arrived_ns = NOW_NS;
+}
+
+static void
+requests_wait_for_others_where_replies_are_signed(void)
+{
+	lead_with_requests();
+	uint64_t last_ns = NOW_NS - 100 + TICK_NS / HOTSTUFF_LEAD_PART;
+	CU_ASSERT_EQUAL(propose_deadline(r), NOW_NS + r->pace_ns / 4);
+	/* No longer than others' timers allow, however slowly they come. */
+	r->pace_ns = TICK_NS;
+	r->requests.pool.cells[0].arrived_ns = NOW_NS + TICK_NS / 8;
+	CU_ASSERT_EQUAL(propose_deadline(r), last_ns);
+	/* All have asked; or there is no room for more. */
+	r->requests.pool.unordered = 5;
+	CU_ASSERT_EQUAL(propose_deadline(r), 0);
+	r->requests.crowd = 2 * BATCH_COUNT;
+	CU_ASSERT_EQUAL(propose_deadline(r), last_ns);
+	r->requests.pool.unordered = BATCH_COUNT;
+	CU_ASSERT_EQUAL(propose_deadline(r), 0);
+	shut();
+	/* Where replies cost little, their clients ask all at once. */
+	lead_with_requests();
+	r->me.config.reply_proof = PROOF_MAC;
+	CU_ASSERT_EQUAL(propose_deadline(r), 0);
+	shut();
+}
+
+static void
+requests_do_not_wait_where_views_fail(void)
+{
+	lead_with_requests();
+	r->suspects = 1;
+	CU_ASSERT_EQUAL(propose_deadline(r), 0);
+	r->suspects = 0;
+	r->backoff = 1;
+	CU_ASSERT_EQUAL(propose_deadline(r), 0);
+	r->backoff = 0;
+	CU_ASSERT_NOT_EQUAL(propose_deadline(r), 0);
+	r->high.head.view--;
+	CU_ASSERT_EQUAL(propose_deadline(r), 0);
+	shut();
+}
+
 /* The next block is put off, so a spare replica waits for it so much longer. */
 static void
 spare_replicas_wait_for_who_is_ahead(void)
@@ -276,6 +331,9 @@ static const struct unit_story stories[] = {
     {"nothing is put off where views fail, or siblings are none",
 	nothing_is_put_off_where_views_fail_or_siblings_are_none},
     {"spare replicas wait for who is ahead", spare_replicas_wait_for_who_is_ahead},
+    {"requests wait for others where replies are signed",
+	requests_wait_for_others_where_replies_are_signed},
+    {"requests do not wait where views fail", requests_do_not_wait_where_views_fail},
     {"clients are spread over leaders", clients_are_spread_over_leaders},
 };
 

@@ -283,6 +283,25 @@ deliveries_and_completions_are_drained(void)
 	rig_close(rig);
 }
 
+/* Others wait for it: it goes before what was decided is executed, and the shard's owner knows. */
+static void
+what_is_urgent_goes_first(void)
+{
+	struct rig *rig = rig_open_replica();
+	struct burst b = {0};
+	burst_add(&b, &(struct command){.to = 2, .sends = 1, .deliveries = 1}, 1);
+	burst_run(rig, &b, 0);
+	CU_ASSERT_EQUAL(rig->unsent, 1);
+	CU_ASSERT_FALSE(rig->shard->urgent);
+	burst_add(&b, &(struct command){.to = 2, .sends = 1, .deliveries = 1, .urgent = 1}, 2);
+	burst_run(rig, &b, 1);
+	CU_ASSERT_EQUAL(rig->unsent, 0);
+	CU_ASSERT_TRUE(rig->shard->urgent);
+	burst_run(rig, &b, 2);
+	CU_ASSERT_FALSE(rig->shard->urgent);
+	rig_close(rig);
+}
+
 /* ---- Large messages ----------------------------------------------------- */
 
 static struct rig *
@@ -590,6 +609,7 @@ static const struct unit_story stories[] = {
     {"scarce envelopes", scarce_envelopes},
     {"a full outbox is flushed amid the burst", a_full_outbox_is_flushed_amid_the_burst},
     {"deliveries and completions are drained", deliveries_and_completions_are_drained},
+    {"what is urgent goes first", what_is_urgent_goes_first},
     {"large messages arrive", large_messages_arrive},
     {"a lost segment is repaired", a_lost_segment_is_repaired},
     {"large to oneself and others", large_to_oneself_and_others},

@@ -10,7 +10,10 @@
  */
 #include "protocols/hotstuff/replica.h"
 
-enum { VIEWS_KEPT = 8 }; /* proposals of so many views ago may still be of use */
+enum {
+	VIEWS_KEPT = 8, /* proposals of so many views ago may still be of use */
+	LULL_PART = 4,	/* of a view: so long do no requests come, where no more are on their way */
+};
 
 /* ---- whose turn it is ----------------------------------------------------------------- */
 
@@ -162,6 +165,25 @@ lead_deadline(const struct hotstuff *r)
 	return r->timer_ns + r->tick_ns / HOTSTUFF_LEAD_PART;
 }
 
+/*
+ * Where each reply is signed, clients hear one after the other of what was executed
+ * together, and ask again so: who takes the first of them at once leaves the others for
+ * blocks of their own, each with signatures to be made and checked by all. So a block
+ * that is not full waits while they come.
+ */
+static uint64_t
+partial_deadline(const struct hotstuff *r)
+{
+	const struct requests *q = &r->requests;
+	bool failed = r->high.head.view + 1 != r->view;
+	if (r->me.config.reply_proof != PROOF_SIGNATURE || q->pool.unordered >= q->crowd ||
+	    failed || r->suspects != 0 || r->backoff != 0)
+		return 0;
+	uint64_t lull_ns = requests_newest_ns(q) + r->pace_ns / LULL_PART;
+	uint64_t end_ns = r->timer_ns + r->tick_ns / HOTSTUFF_LEAD_PART;
+	return lull_ns < end_ns ? lull_ns : end_ns;
+}
+
 uint64_t
 propose_deadline(const struct hotstuff *r)
 {
@@ -172,8 +194,11 @@ propose_deadline(const struct hotstuff *r)
 		return tail_waits(r) ? lead_deadline(r) : TIME_NEVER;
 	if (requests_are_plenty(&r->requests))
 		return 0;
-	if (r->me.config.batch_adaptive)
-		return lead_deadline(r);
+	if (r->me.config.batch_adaptive) {
+		uint64_t lead_ns = lead_deadline(r);
+		uint64_t partial_ns = partial_deadline(r);
+		return lead_ns > partial_ns ? lead_ns : partial_ns;
+	}
 	return requests_oldest_ns(&r->requests) + r->me.config.batch_timeout_ns;
 }
 

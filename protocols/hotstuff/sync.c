@@ -14,6 +14,9 @@ enum {
 	STUCK_TICKS = 4,      /* of a view: a quarter of its timeout, at first */
 	STATUS_GAP_MAX = HOTSTUFF_TICKS_PER_TIMEOUT, /* ticks between two STATUS messages */
 	STATUS_GAP_IDLE_MAX = 64,		     /* ... where nothing is missing */
+	/* Usual views until a spare replica hears of the chain's end: those who ask again at
+	   once when they are answered have done so by then, and a block tells it. */
+	PACES_PER_TELLING = 2,
 };
 
 /* A CERTIFICATE's body, read. */
@@ -120,8 +123,8 @@ static const struct qc_kept none;
 /*
  * The QC that commits the last requests is made by one replica, and no block
  * follows that would carry it: so it goes by itself, or clients would wait for
- * f + 1 answers until somebody asks. Who is spare in the view that comes hears of it a
- * little later: by then there may be a block that carries it.
+ * f + 1 answers until somebody asks. Who is spare in the view that comes hears of it
+ * later: by then there may be a block that carries it.
  */
 void
 sync_tell(struct hotstuff *r, struct outbox *out)
@@ -130,7 +133,7 @@ sync_tell(struct hotstuff *r, struct outbox *out)
 	const struct certificate c = {.to = member_others(&r->me) & ~spare, .deciding = &none};
 	r->untold = false;
 	r->untold_spare = spare;
-	r->tell_spare_ns = r->me.now_ns + r->pace_ns;
+	r->tell_spare_ns = r->me.now_ns + PACES_PER_TELLING * r->pace_ns;
 	certificate_send(r, &c, out);
 }
 

@@ -543,10 +543,10 @@ def memory_is_constant():
 
 STORIES = [one_lcore, two_lcores, shared_lcores, helping_lcores, idle_lcores_help, pillars,
            own_choice, hugepages, ordinary_user, authentication, echo, ycsb, lost_frames,
-           open_loop, many_clients, memory_as_needed, protocol_figures, options_of_replication, killed_leader,
-           restarted_leader, killed_leader_linearizable, pillars_linearizable, reads_linearizable,
-           json_fields, hgrm, interrupted, interrupted_twice, telemetry, traced,
-           memory_is_constant]
+           open_loop, many_clients, memory_as_needed, protocol_figures, options_of_replication,
+           killed_leader, restarted_leader, killed_leader_linearizable, pillars_linearizable,
+           reads_linearizable, json_fields, hgrm, interrupted, interrupted_twice, telemetry,
+           traced, memory_is_constant]
 
 
 def main():

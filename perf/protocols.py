@@ -3,7 +3,7 @@
 
 Throughput, CPU time and latency of every protocol that the build offers, medians
 of runs that alternate with bare signing and verifying loops. The bounds are
-arithmetic over those two; the formulas are printed with their figures.
+arithmetic over what signatures took in each run; the formulas are printed with their figures.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import shlex
 import sys
 import time
 
+import chain_model
 import runs
 
 EPILOG = """
@@ -42,6 +43,9 @@ replicas, f faults and L lcores:
             1 / (the busiest lcore's share of n S + r V).
   alone     for protocols whose votes are always signed: the signatures and
             verifications that must follow one another from the request to f + 1 replies.
+            That is printed for replicas with an lcore each, and as the nodes lie: those
+            that share one wait for each other's (perf/chain_model.py puts all of them on the
+            lcores, in order). The demand is by the latter, the path that these lcores have.
 Beside the bound: what all nodes did sign and verify, agreement and repetitions included,
 and the whole process's CPU time (polling, too) as a multiple of that.
 Exit status: 0; 1 a run failed or gave a wrong answer, or with --strict a demand is missed.
@@ -59,7 +63,7 @@ class Protocol:
         self.name = name
         self.floors = floors  # of {row: (field, limit, "at least" or "at most")}
         self.replies_needed = replies_needed  # by a client, of n and f
-        self.path = path  # of n, f: (signatures, verifications, text)
+        self.path = path  # of n, f: (certificates, signatures, verifications, text)
         self.busy = busy  # clients that keep its batches full
 
 
@@ -72,7 +76,7 @@ def chain_path(certificates):
     beside its own, and a replica verifies q - 1 signatures beside its own."""
     def path(n, f):
         verifications = certificates * 2 * (quorum(n, f) - 1)
-        return (certificates, verifications,
+        return (certificates, certificates, verifications,
                 f"{certificates} certificates x (S + (q - 1) V by the leader + (q - 1) V)")
     return path
 
@@ -112,7 +116,8 @@ MORE_ROWS = (
 
 FIELDS = ("throughput", "p50_us", "p99_us", "cpu_us_per_op")
 UNITS = {"throughput": "ops/s", "cpu_us_per_op": "us CPU an operation", "p50_us": "us median",
-         "of_bound": "of the bound", "of_path": "of the path", "of_pbft": "of PBFT's median"}
+         "of_bound": "of the bound", "of_path": "of the path as the nodes lie",
+         "of_pbft": "of PBFT's median"}
 
 
 class Row:
@@ -282,16 +287,29 @@ def own_signatures(row, times):
     }
 
 
+def nodes_placed(result):
+    """The lcores of the replicas, in order, and the first client's."""
+    nodes = result["nodes"]
+    clients = [node["lcore"] for node in nodes if node["role"] == "client"]
+    return [node["lcore"] for node in nodes if node["role"] == "replica"], clients[0]
+
+
 def bound_path(row, times):
     n, f = row.last("n"), row.last("f")
-    signatures, verifications, text = row.protocol.path(n, f)
+    certificates, signatures, verifications, text = row.protocol.path(n, f)
+    latencies = [result["p50_us"] for result in row.results]
     paths_us = [signatures * s + verifications * v for s, v in times]
     path_us = runs.median(paths_us)
+    lcores, client = nodes_placed(row.results[-1])
+    placed_us = [chain_model.Chain(lcores, client, quorum(n, f), f, certificates, costs)
+                 .operation_us() for costs in times]
     return {
         "path_us": path_us, "q": quorum(n, f),
         "sign_us": runs.median([s for s, _ in times]),
         "verify_us": runs.median([v for _, v in times]),
-        "share": runs.median([result["p50_us"] / us for result, us in zip(row.results, paths_us)]),
+        "apart_share": runs.median([p50 / us for p50, us in zip(latencies, paths_us)]),
+        "placed_path_us": runs.median(placed_us),
+        "share": runs.median([p50 / us for p50, us in zip(latencies, placed_us)]),
         "formula": f"{text}, q = {quorum(n, f)}: {signatures} S + {verifications} V = "
                    f"{path_us:.1f} us",
     }
@@ -379,7 +397,9 @@ def records_print(records, signatures):
             print(f"    {bound['placed_formula']}: {figure(bound['placed_bound'])} ops/s, "
                   f"of which {medians['throughput'] / bound['placed_bound']:.2f}")
         if "path_us" in bound:
-            print(f"    path {bound['formula']}")
+            print(f"    path {bound['formula']},")
+            print(f"    the median latency is {bound['apart_share']:.2f} times that; as the nodes "
+                  f"lie, the path is {bound['placed_path_us']:.1f} us")
         if record["row"] == "signed" and record["own"]:
             own = record["own"]
             print(f"    of all nodes for an operation: {own['signatures']:.2f} S + "

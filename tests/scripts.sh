@@ -259,6 +259,13 @@ protocols_judges()
 	assert rows["zyzzyva", "signed"]["bound"]["verifications_per_op"] == 4
 	path = rows["hotstuff", "alone"]["bound"]
 	assert path["path_us"] == 3 * (20 + 2 * 2 * 25), path
+	assert path["placed_path_us"] >= path["path_us"], path
+	# One certificate, by hand: on one lcore all of it, one after the other; on lcores of
+	# their own a vote, two verified, and two of those in the certificate.
+	sys.path.insert(0, "perf")
+	from chain_model import Chain
+	assert Chain([0] * 4, 0, 3, 1, 1, (20, 25)).operation_us() == 3 * 20 + 7 * 25
+	assert Chain([0, 1, 2, 3], 4, 3, 1, 1, (20, 25)).operation_us() == 20 + 4 * 25
 	told = {(r["mode"], d["field"]): d["holds"] for r in rows.values() for d in r["demands"]}
 	assert told["pbft", "cpu_us_per_op"] and told["pbft", "of_bound"], told
 	assert told["hotstuff", "of_path"] and told["zyzzyva", "of_pbft"], told

@@ -197,6 +197,41 @@ who_is_ahead_of_siblings_puts_its_block_off(void)
 	shut();
 }
 
+/* Beside siblings, with clients enough for several full blocks: the next clump is waited for. */
+static void
+many_clients_requests_are_waited_for(void)
+{
+	lead(2);
+	r->executed = 4;
+	r->requests.crowd = 6 * BATCH_COUNT - 1;
+	r->requests.pool.unordered = BATCH_COUNT - 1;
+	CU_ASSERT_EQUAL(propose_deadline(r), 0);
+	r->requests.crowd++;
+	CU_ASSERT_EQUAL(propose_deadline(r), r->timer_ns + 2 * TICK_NS / 32);
+	r->requests.pool.unordered = BATCH_COUNT;
+	CU_ASSERT_EQUAL(propose_deadline(r), 0);
+	/* An empty block, too, while others have requests that will be answered. */
+	r->requests.pool.unordered = 0;
+	CU_ASSERT_EQUAL(propose_deadline(r), r->timer_ns + 2 * TICK_NS / 32);
+	r->filled = 0;
+	r->frontier = 5;
+	CU_ASSERT_EQUAL(propose_deadline(r), 0);
+	r->filled = 1;
+	r->backoff = 1;
+	CU_ASSERT_EQUAL(propose_deadline(r), 0);
+	shut();
+	/* The more instances there are, the longer views take; but others' timers run. */
+	lead(40);
+	r->executed = 4;
+	r->requests.crowd = 6 * BATCH_COUNT;
+	CU_ASSERT_EQUAL(propose_deadline(r), r->timer_ns + TICK_NS / 2);
+	shut();
+	lead(1);
+	r->requests.crowd = 6 * BATCH_COUNT;
+	CU_ASSERT_EQUAL(propose_deadline(r), 0);
+	shut();
+}
+
 static void
 nothing_is_put_off_where_views_fail_or_siblings_are_none(void)
 {
@@ -328,6 +363,7 @@ static const struct unit_story stories[] = {
 	an_unproven_block_is_no_higher_than_its_view_allows},
     {"the proof is asked for until it is there", the_proof_is_asked_for_until_it_is_there},
     {"who is ahead of siblings puts its block off", who_is_ahead_of_siblings_puts_its_block_off},
+    {"many clients' requests are waited for", many_clients_requests_are_waited_for},
     {"nothing is put off where views fail, or siblings are none",
 	nothing_is_put_off_where_views_fail_or_siblings_are_none},
     {"spare replicas wait for who is ahead", spare_replicas_wait_for_who_is_ahead},

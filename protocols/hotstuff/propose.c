@@ -13,6 +13,8 @@
 enum {
 	VIEWS_KEPT = 8, /* proposals of so many views ago may still be of use */
 	LULL_PART = 4,	/* of a view: so long do no requests come, where no more are on their way */
+	CLUMP_PART = 32, /* of a tick: waited for requests, for each instance that takes its turn */
+	CROWD_BLOCKS = 6, /* full blocks: whose clients are as many has enough for the next one */
 };
 
 /* ---- whose turn it is ----------------------------------------------------------------- */
@@ -149,6 +151,13 @@ propose_leads(const struct hotstuff *r)
 	return has_siblings(r) && r->committed > r->executed && r->frontier <= r->committed;
 }
 
+/* Others' timers are not what a leader has to think of. */
+static bool
+views_go_well(const struct hotstuff *r)
+{
+	return r->high.head.view + 1 == r->view && r->suspects == 0 && r->backoff == 0;
+}
+
 /*
  * This instance is ahead of its siblings: what it has committed waits for theirs. Who
  * goes on then with blocks that are not full, or empty, pays signatures for what
@@ -159,10 +168,26 @@ propose_leads(const struct hotstuff *r)
 static uint64_t
 lead_deadline(const struct hotstuff *r)
 {
-	bool failed = r->high.head.view + 1 != r->view;
-	if (!propose_leads(r) || failed || r->suspects != 0 || r->backoff != 0)
+	if (!propose_leads(r) || !views_go_well(r))
 		return 0;
 	return r->timer_ns + r->tick_ns / HOTSTUFF_LEAD_PART;
+}
+
+/*
+ * Requests come in clumps where siblings have to be waited for before they are executed,
+ * and between two of them a leader finds few. Where clients are enough for several full
+ * blocks, it is worth while to wait for the next clump, as long as for siblings.
+ */
+static uint64_t
+clump_deadline(const struct hotstuff *r)
+{
+	bool many = r->requests.crowd >= CROWD_BLOCKS * r->me.config.batch_count_max;
+	bool stopped = r->filled == 0 && r->requests.pool.unordered == 0;
+	if (!has_siblings(r) || !many || stopped || !views_go_well(r))
+		return 0;
+	uint64_t wait_ns = r->me.config.instances_count * r->tick_ns / CLUMP_PART;
+	uint64_t most_ns = r->tick_ns / 2;
+	return r->timer_ns + (wait_ns < most_ns ? wait_ns : most_ns);
 }
 
 /*
@@ -175,9 +200,8 @@ static uint64_t
 partial_deadline(const struct hotstuff *r)
 {
 	const struct requests *q = &r->requests;
-	bool failed = r->high.head.view + 1 != r->view;
 	if (r->me.config.reply_proof != PROOF_SIGNATURE || q->pool.unordered >= q->crowd ||
-	    failed || r->suspects != 0 || r->backoff != 0)
+	    !views_go_well(r))
 		return 0;
 	uint64_t lull_ns = requests_newest_ns(q) + r->pace_ns / LULL_PART;
 	uint64_t end_ns = r->timer_ns + r->tick_ns / HOTSTUFF_LEAD_PART;
@@ -190,14 +214,16 @@ propose_deadline(const struct hotstuff *r)
 	if (!may_propose(r))
 		return TIME_NEVER;
 	bool fill = may_fill(r) && r->requests.pool.unordered > 0;
+	uint64_t clump_ns = clump_deadline(r);
+	uint64_t lead_ns = lead_deadline(r);
+	uint64_t siblings_ns = clump_ns > lead_ns ? clump_ns : lead_ns;
 	if (!fill)
-		return tail_waits(r) ? lead_deadline(r) : TIME_NEVER;
+		return tail_waits(r) ? siblings_ns : TIME_NEVER;
 	if (requests_are_plenty(&r->requests))
 		return 0;
 	if (r->me.config.batch_adaptive) {
-		uint64_t lead_ns = lead_deadline(r);
 		uint64_t partial_ns = partial_deadline(r);
-		return lead_ns > partial_ns ? lead_ns : partial_ns;
+		return siblings_ns > partial_ns ? siblings_ns : partial_ns;
 	}
 	return requests_oldest_ns(&r->requests) + r->me.config.batch_timeout_ns;
 }

@@ -151,7 +151,7 @@ propose_leads(const struct hotstuff *r)
 	return has_siblings(r) && r->committed > r->executed && r->frontier <= r->committed;
 }
 
-/* Others' timers are not what a leader has to think of. */
+/* No view has failed of late: a leader may take its time, others' timers are far off. */
 static bool
 views_go_well(const struct hotstuff *r)
 {
@@ -176,7 +176,8 @@ lead_deadline(const struct hotstuff *r)
 /*
  * Requests come in clumps where siblings have to be waited for before they are executed,
  * and between two of them a leader finds few. Where clients are enough for several full
- * blocks, it is worth while to wait for the next clump, as long as for siblings.
+ * blocks, it is worth while to wait for the next clump: the longer, the more siblings
+ * there are, for views take as much longer then.
  */
 static uint64_t
 clump_deadline(const struct hotstuff *r)

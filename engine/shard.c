@@ -283,32 +283,11 @@ shard_flush(struct shard *s)
 	phase_enter(before);
 }
 
-static bool
-room(const struct shard *s, uint32_t extra)
-{
-	const struct outbox *out = &s->outbox;
-	const struct machine *m = s->config.machine;
-	bool large =
-	    s->segmenter == NULL || out->large_ready - out->large_count >= m->large_per_step;
-	return large && out->sends_ready - out->sends_count >= m->sends_per_step + extra &&
-	       OUTBOX_DELIVERIES_MAX - out->deliveries_count >= m->deliveries_per_step &&
-	       OUTBOX_COMPLETIONS_MAX - out->completions_count >= m->completions_per_step;
-}
-
-bool
-shard_room(struct shard *s, uint32_t extra)
-{
-	if (room(s, extra))
-		return true;
-	shard_flush(s);
-	return room(s, extra);
-}
-
 /* Room for a step on a message or a timeout: what the owner has to take may be in the way. */
 static bool
 room_for_step(struct shard *s)
 {
-	if (room(s, 0))
+	if (shard_has_room(s, 1, 0))
 		return true;
 	s->config.drain(s->config.owner);
 	return shard_room(s, 0);
@@ -324,23 +303,24 @@ notes_take(struct shard *s)
 }
 
 void
-shard_step(struct shard *s, uint32_t machine, const struct event *event)
+shard_stepped(struct shard *s, uint32_t machine, uint32_t delivered)
 {
 	struct outbox *out = &s->outbox;
-	uint32_t delivered = out->deliveries_count;
-	debug_check(machine < s->config.machines_count);
-	s->config.machine->step(s->machines[machine], event, out);
 	for (; delivered < out->deliveries_count; delivered++)
 		out->deliveries[delivered].instance = instance_of(s, machine);
-	if (__builtin_expect(out->notes_count > 0, 0))
+	if (out->notes_count > 0)
 		notes_take(s);
 }
 
-static inline void
-message_accept(struct shard *s, const struct message *m)
+/*
+ * The place of the burst's next message, which is taken by counting it. Messages are
+ * parsed where they stay: a copy would wait for the stores of its parts.
+ */
+static inline struct message *
+message_place(struct shard *s)
 {
 	check(s->messages_count < SHARD_BURST_MAX + SHARD_LOOPS_MAX);
-	s->messages[s->messages_count++] = *m;
+	return &s->messages[s->messages_count];
 }
 
 /* A segment, or a request for some: now and then a whole message comes out. */
@@ -362,29 +342,30 @@ segment_accept(struct shard *s, const struct message *m)
 	s->counters.drops[SHARD_DROP_SEGMENT] += verdict >= ASSEMBLER_DROPS;
 	if (verdict != ASSEMBLER_COMPLETE)
 		return;
-	struct message inner;
-	enum parse_error error = message_parse(&s->scope, whole, whole_size, &inner);
+	struct message *inner = message_place(s);
+	enum parse_error error = message_parse(&s->scope, whole, whole_size, inner);
 	if (error != PARSE_OK)
 		s->counters.drops[SHARD_DROP_PARSE + error]++;
-	else if (message_is_segment(&inner))
+	else if (message_is_segment(inner))
 		s->counters.drops[SHARD_DROP_SEGMENT]++;
 	else
-		message_accept(s, &inner);
+		s->messages_count++;
 }
 
 static void
 datagrams_parse(struct shard *s, const struct datagram *list, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		struct message m;
-		enum parse_error error = message_parse(&s->scope, list[i].data, list[i].size, &m);
-		if (error != PARSE_OK)
+		struct message *m = message_place(s);
+		enum parse_error error = message_parse(&s->scope, list[i].data, list[i].size, m);
+		if (error != PARSE_OK) {
 			s->counters.drops[SHARD_DROP_PARSE + error]++;
-		else if (message_is_segment(&m))
-			segment_accept(s, &m);
-		else {
-			m.own = list[i].own;
-			message_accept(s, &m);
+		} else if (message_is_segment(m)) {
+			struct message segment = *m;
+			segment_accept(s, &segment);
+		} else {
+			m->own = list[i].own;
+			s->messages_count++;
 		}
 	}
 	s->counters.datagrams += count;
@@ -395,13 +376,13 @@ static void
 loops_parse(struct shard *s)
 {
 	for (uint32_t i = 0; i < s->loops_count; i++) {
-		struct message m;
+		struct message *m = message_place(s);
 		const uint8_t *data = loop_at(s, i);
 		uint32_t size = ((const struct message_header *)(const void *)data)->size;
-		enum parse_error error = message_parse(&s->scope, data, size, &m);
+		enum parse_error error = message_parse(&s->scope, data, size, m);
 		check(error == PARSE_OK);
-		m.own = s->loops_own[s->loops_bank][i];
-		message_accept(s, &m);
+		m->own = s->loops_own[s->loops_bank][i];
+		s->messages_count++;
 	}
 	s->loops_count = 0;
 	s->loops_bank ^= 1;
@@ -502,6 +483,8 @@ messages_step(struct shard *s, const struct screened *list, uint32_t count)
 	    .now_ns = s->now_ns,
 	    .frontier = s->frontier,
 	};
+	/* Mostly there is room for whatever the burst may ask for: then nobody asks again. */
+	bool roomy = shard_has_room(s, count, 0);
 	for (uint32_t i = 0; i < count; i++) {
 		if (!proven(s->claims, &list[i])) {
 			s->counters.drops[SHARD_DROP_PROOF]++;
@@ -516,7 +499,7 @@ messages_step(struct shard *s, const struct screened *list, uint32_t count)
 			s->config.step(s->config.owner, &event);
 			continue;
 		}
-		if (!room_for_step(s)) {
+		if (!roomy && !room_for_step(s)) {
 			s->counters.drops[SHARD_DROP_ROOM]++;
 			continue;
 		}

@@ -141,17 +141,49 @@ void shard_close(struct shard *s);
  */
 uint32_t shard_run(struct shard *s, uint64_t now_ns, const struct datagram *list, uint32_t count);
 
+/* After a step: what it delivered, from number `delivered` on, and what it noted. */
+void shard_stepped(struct shard *s, uint32_t machine, uint32_t delivered);
+
 /* Steps one machine on an event; the owner's way to feed results and submissions. */
-void shard_step(struct shard *s, uint32_t machine, const struct event *event);
+static inline void
+shard_step(struct shard *s, uint32_t machine, const struct event *event)
+{
+	struct outbox *out = &s->outbox;
+	uint32_t delivered = out->deliveries_count;
+	debug_check(machine < s->config.machines_count);
+	s->config.machine->step(s->machines[machine], event, out);
+	if (out->deliveries_count > delivered || out->notes_count > 0)
+		shard_stepped(s, machine, delivered);
+}
+
+/* Is there room for `steps` steps, whatever they do, that send `extra` messages more? */
+static inline bool
+shard_has_room(const struct shard *s, uint32_t steps, uint32_t extra)
+{
+	const struct outbox *out = &s->outbox;
+	const struct machine *m = s->config.machine;
+	bool large = s->segmenter == NULL ||
+		     out->large_ready - out->large_count >= steps * m->large_per_step;
+	return large && out->sends_ready - out->sends_count >= steps * m->sends_per_step + extra &&
+	       OUTBOX_DELIVERIES_MAX - out->deliveries_count >= steps * m->deliveries_per_step &&
+	       OUTBOX_COMPLETIONS_MAX - out->completions_count >= steps * m->completions_per_step;
+}
+
+/* Seals, transmits, sets out new envelopes. */
+void shard_flush(struct shard *s);
 
 /*
  * Makes room for a step that sends `extra` messages more than the machine's
  * bound: seals and sends what is there. False: the io has no envelopes.
  */
-bool shard_room(struct shard *s, uint32_t extra);
-
-/* Seals, transmits, sets out new envelopes. */
-void shard_flush(struct shard *s);
+static inline bool
+shard_room(struct shard *s, uint32_t extra)
+{
+	if (__builtin_expect(shard_has_room(s, 1, extra), 1))
+		return true;
+	shard_flush(s);
+	return shard_has_room(s, 1, extra);
+}
 
 /* The earliest time at which shard_run() has something to do unasked. */
 uint64_t shard_deadline(const struct shard *s);

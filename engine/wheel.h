@@ -97,7 +97,7 @@ wheel_arm(struct wheel *w, uint32_t slot, uint64_t due_ns)
 	e->due_ns = due_ns;
 	if (due_ns < w->rest_ns)
 		w->rest_ns = due_ns;
-	if (e->queued && due_ns / w->tick_ns >= e->tick)
+	if (e->queued && due_ns >= e->tick * w->tick_ns)
 		return;
 	if (e->queued)
 		wheel_unlink(w, slot);

@@ -89,6 +89,7 @@ buffer_alloc(struct rte_mempool *pool, struct rte_mbuf **list, uint32_t count)
 	}
 	for (uint32_t i = 0; i < got; i++) {
 		list[i]->ol_flags = 0;
+		list[i]->hash.fdir.hi = 0; /* see frame_noted() */
 		buffer_unpoison(list[i]);
 	}
 	return got;

@@ -170,7 +170,11 @@ struct port_queue
 device_queue(struct device *d, uint32_t queue)
 {
 	check(queue < d->queues_count);
-	return (struct port_queue){&d->ends[queue], device_rx, device_tx};
+	return (struct port_queue){
+	    .self = &d->ends[queue],
+	    .rx_burst = device_rx,
+	    .tx_burst = device_tx,
+	};
 }
 
 /* ---- Opening ------------------------------------------------------------------ */

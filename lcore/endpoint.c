@@ -468,13 +468,16 @@ endpoint_receive(struct endpoint *e, struct datagram *list, uint32_t count_max)
 		/* Where our own senders put the frame; right for most drivers, harmless else. */
 		const uint8_t *buffer = (const uint8_t *)(frames[i] + 1);
 		rte_prefetch0(frames[i]);
-		rte_prefetch0(buffer + FRAME_MESSAGE_OFFSET - RTE_CACHE_LINE_SIZE);
+		if (!e->queue.in_process)
+			rte_prefetch0(buffer + FRAME_MESSAGE_OFFSET - RTE_CACHE_LINE_SIZE);
 		rte_prefetch0(buffer + FRAME_MESSAGE_OFFSET);
 	}
 	for (uint32_t i = 0; i < got; i++) {
 		uint8_t *data;
 		uint32_t size;
-		enum frame_error error = frame_parse(frames[i], e->udp_port, &data, &size);
+		enum frame_error error = FRAME_OK;
+		if (!e->queue.in_process || !frame_noted(frames[i], e->udp_port, &data, &size))
+			error = frame_parse(frames[i], e->udp_port, &data, &size);
 		if (error != FRAME_OK) {
 			e->counters.drops[error]++;
 			if (e->neighbour != NULL)

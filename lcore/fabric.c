@@ -47,6 +47,8 @@ struct queue {
 	struct random random; /* for drops of what this queue sends */
 	struct fabric_counters counters;
 	struct pipe *pipes;   /* one from each sending lcore */
+	struct pipe *ways;    /* to each queue of the fabric: its pipe from this queue's lcore.
+				 Copies, since what the receiver writes stands beside its own */
 	struct stage *stages; /* one for each queue of the fabric, for sending */
 	uint32_t *touched;    /* queues with something staged */
 	uint32_t touched_count;
@@ -157,8 +159,7 @@ static void
 stage_flush(struct queue *from, uint32_t to)
 {
 	struct stage *stage = &from->stages[to];
-	struct pipe *pipe = &from->fabric->queues[to].pipes[from->lcore];
-	uint32_t sent = pipe_push(pipe, (void *const *)stage->frames, stage->count);
+	uint32_t sent = pipe_push(&from->ways[to], (void *const *)stage->frames, stage->count);
 	from->counters.tx_frames += sent;
 	if (sent < stage->count) {
 		from->counters.tx_full += stage->count - sent;
@@ -273,6 +274,7 @@ fabric_queue(struct fabric *f, uint32_t port, uint32_t queue)
 	    .self = &f->queues[f->queues_first[port] + queue],
 	    .rx_burst = rx_burst,
 	    .tx_burst = tx_burst,
+	    .in_process = true,
 	};
 }
 
@@ -297,7 +299,8 @@ fabric_memory(const struct fabric_config *config)
 	uint64_t queues = queues_total(config);
 	uint64_t ring = pipe_memory(config->ring_size) * config->lcores_count;
 	uint64_t flows = config->steered ? FLOWS_COUNT * sizeof(struct flow_place) : 0;
-	return queues * (ring + flows + sizeof(struct queue) + queues * (sizeof(struct stage) + 4));
+	uint64_t way = sizeof(struct pipe) + sizeof(struct stage) + sizeof(uint32_t);
+	return queues * (ring + flows + sizeof(struct queue) + queues * way);
 }
 
 static bool
@@ -305,11 +308,12 @@ queue_open(struct fabric *f, const struct fabric_config *config, uint32_t index)
 {
 	struct queue *q = &f->queues[index];
 	q->pipes = rte_calloc("fabric", f->lcores_count, sizeof(*q->pipes), 0);
+	q->ways = rte_calloc("fabric", f->queues_count, sizeof(*q->ways), 0);
 	q->stages = rte_calloc("fabric", f->queues_count, sizeof(*q->stages), 0);
 	q->touched = rte_calloc("fabric", f->queues_count, sizeof(*q->touched), 0);
 	if (f->steered)
 		q->flows = rte_calloc("fabric", FLOWS_COUNT, sizeof(*q->flows), 0);
-	if (q->pipes == NULL || q->stages == NULL || q->touched == NULL ||
+	if (q->pipes == NULL || q->ways == NULL || q->stages == NULL || q->touched == NULL ||
 	    (f->steered && q->flows == NULL))
 		return false;
 	random_init(&q->random, config->seed, index);
@@ -344,6 +348,15 @@ ports_open(struct fabric *f, const struct fabric_config *config)
 	return true;
 }
 
+static void
+ways_set(struct fabric *f)
+{
+	for (uint32_t i = 0; i < f->queues_count; i++) {
+		for (uint32_t to = 0; to < f->queues_count; to++)
+			f->queues[i].ways[to] = f->queues[to].pipes[f->queues[i].lcore];
+	}
+}
+
 struct fabric *
 fabric_open(const struct fabric_config *config)
 {
@@ -368,6 +381,7 @@ fabric_open(const struct fabric_config *config)
 		fabric_close(f);
 		return NULL;
 	}
+	ways_set(f);
 	return f;
 }
 
@@ -383,6 +397,7 @@ queue_close(struct fabric *f, struct queue *q)
 		pipe_close(&q->pipes[lcore]);
 	}
 	rte_free(q->pipes);
+	rte_free(q->ways);
 	rte_free(q->stages);
 	rte_free(q->touched);
 	rte_free(q->flows);

@@ -23,6 +23,7 @@ frame_template_init(struct frame_template *template, const struct frame_address 
 	ip->hdr_checksum = rte_ipv4_cksum(ip); /* with a length of zero: added for each frame */
 	udp->src_port = rte_cpu_to_be_16(from->port);
 	udp->dst_port = rte_cpu_to_be_16(to->port);
+	template->note = FRAME_NOTE | to->port;
 }
 
 static struct rte_udp_hdr *

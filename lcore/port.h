@@ -7,6 +7,7 @@
 #define OSKR_LCORE_PORT_H
 
 #include <rte_mbuf.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct port_queue {
@@ -15,6 +16,8 @@ struct port_queue {
 	uint32_t (*rx_burst)(void *self, struct rte_mbuf **frames, uint32_t count);
 	/* Takes all `count` frames; those that nobody had room for are counted and freed. */
 	void (*tx_burst)(void *self, struct rte_mbuf **frames, uint32_t count);
+	/* Frames arrive in the mbufs in which others of this process sent them: frame_noted(). */
+	bool in_process;
 };
 
 #endif

@@ -401,7 +401,11 @@ struct port_queue
 steer_queue(struct steer *s, uint32_t part)
 {
 	check(part < s->parts_count);
-	return (struct port_queue){&s->ends[part], part_rx, part_tx};
+	return (struct port_queue){
+	    .self = &s->ends[part],
+	    .rx_burst = part_rx,
+	    .tx_burst = part_tx,
+	};
 }
 
 /* ---- Queues without a part --------------------------------------------------------- */

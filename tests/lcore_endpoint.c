@@ -62,6 +62,8 @@ wire_rx(void *self, struct rte_mbuf **frames, uint32_t count)
 	return got;
 }
 
+static bool wire_in_process; /* the wire passes mbufs on as they were sent */
+
 static struct endpoint *
 endpoint_new(uint16_t self, uint16_t parts_max, const struct frame_address *group)
 {
@@ -70,7 +72,7 @@ endpoint_new(uint16_t self, uint16_t parts_max, const struct frame_address *grou
 		    .mac.addr_bytes = {2, 0, 0, 0, 0, (uint8_t)i}, .port = PORT, .ip = i + 1};
 	}
 	struct endpoint_config config = {
-	    .queue = {.rx_burst = wire_rx, .tx_burst = wire_tx},
+	    .queue = {.rx_burst = wire_rx, .tx_burst = wire_tx, .in_process = wire_in_process},
 	    .pool = pool,
 	    .envelope_size = ENVELOPE_SIZE,
 	    .replicas_count = REPLICAS,
@@ -461,6 +463,63 @@ misaligned_datagrams_are_moved(void)
 	close_endpoint();
 }
 
+/* Receives the one frame; the reason why it was not taken, or FRAME_OK. */
+static enum frame_error
+verdict_on(struct rte_mbuf *m)
+{
+	uint64_t drops[FRAME_ERRORS_COUNT];
+	memcpy(drops, endpoint_counters(endpoint)->drops, sizeof(drops));
+	wire.coming[wire.coming_count++] = m;
+	uint32_t count = endpoint_receive(endpoint, datagrams, SHARD_BURST_MAX);
+	enum frame_error verdict = FRAME_OK;
+	for (uint32_t i = 1; i < FRAME_ERRORS_COUNT; i++) {
+		if (endpoint_counters(endpoint)->drops[i] > drops[i])
+			verdict = (enum frame_error)i;
+	}
+	CU_ASSERT_EQUAL(count, verdict == FRAME_OK);
+	if (count == 1) {
+		CU_ASSERT_EQUAL(datagrams[0].size, MESSAGE_SIZE);
+		CU_ASSERT_PTR_EQUAL(datagrams[0].data, frame_message(m));
+	}
+	endpoint_release(endpoint);
+	return verdict;
+}
+
+/* Where all that writes mbufs is this process, headers need not be read; elsewhere they must. */
+static void
+what_senders_noted_counts_in_the_process_alone(void)
+{
+	for (int round = 0; round < 2; round++) {
+		wire_in_process = round == 0;
+		open_endpoint(SELF);
+		struct rte_mbuf *m = frame_for_us(1);
+		memset(rte_pktmbuf_mtod(m, uint8_t *), 0, FRAME_HEADERS_SIZE);
+		CU_ASSERT_EQUAL(verdict_on(m), wire_in_process ? FRAME_OK : FRAME_ETHERTYPE);
+		close_endpoint();
+	}
+	/* Another's port is another's frame, and an old note says nothing of a new frame. */
+	wire_in_process = true;
+	open_endpoint(SELF);
+	struct frame_template template;
+	struct frame_address other = addresses[SELF];
+	struct rte_mbuf *m = frame_for_us(2);
+	other.port = PORT + 1;
+	frame_template_init(&template, &addresses[0], &other);
+	frame_write(m, &template, MESSAGE_SIZE);
+	CU_ASSERT_EQUAL(verdict_on(m), FRAME_PORT);
+	struct rte_mbuf *list[POOL_COUNT];
+	for (uint32_t i = 0; i < POOL_COUNT; i++)
+		list[i] = frame_for_us(3);
+	buffer_free(list, POOL_COUNT);
+	CU_ASSERT_EQUAL_FATAL(buffer_alloc(pool, &m, 1), 1);
+	m->data_off = FRAME_DATA_OFFSET;
+	m->data_len = FRAME_HEADERS_SIZE + MESSAGE_SIZE;
+	memset(rte_pktmbuf_mtod(m, uint8_t *), 0, m->data_len);
+	CU_ASSERT_EQUAL(verdict_on(m), FRAME_ETHERTYPE);
+	close_endpoint();
+	wire_in_process = false;
+}
+
 /* Others read a shared frame: it stays as it is, and we get a copy, or count the loss. */
 static void
 shared_frames_are_copied(void)
@@ -568,6 +627,8 @@ static const struct unit_story stories[] = {
     {"empty envelopes are given back", empty_envelopes_are_given_back},
     {"an empty pool is counted", an_empty_pool_is_counted},
     {"misaligned datagrams are moved", misaligned_datagrams_are_moved},
+    {"what senders noted counts in the process alone",
+	what_senders_noted_counts_in_the_process_alone},
     {"shared frames are copied", shared_frames_are_copied},
     {"wrong frames are counted", wrong_frames_are_counted},
     {"close gives all back", close_gives_all_back},

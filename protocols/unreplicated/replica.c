@@ -129,21 +129,37 @@ on_request(struct replica *r, const struct message *m, struct outbox *out)
 		batch_deliver(r, out);
 }
 
+/* Seldom, and apart: the usual reply's type is a constant then, which needs no place. */
+__attribute__((noinline)) static void
+reply_lost(struct replica *r, const struct result *result, struct outbox *out)
+{
+	struct letter letter = {
+	    .type = MESSAGE_REPLY_LOST,
+	    .proof = r->config.reply_proof,
+	    .instance = result->client,
+	    .seq = result->timestamp,
+	};
+	outbox_write(out, outbox_send_client(out, result->client), &r->stamp, &letter);
+}
+
 static void
 reply(struct replica *r, const struct result *result, struct outbox *out)
 {
 	if (result->flags & (RESULT_STALE | RESULT_NEW))
 		return;
 	admission_executed(&r->admissions[result->client], result->timestamp);
-	struct send *s = outbox_send_client(out, result->client);
-	bool lost = (result->flags & RESULT_LOST) != 0;
+	if (__builtin_expect((result->flags & RESULT_LOST) != 0, 0)) {
+		reply_lost(r, result, out);
+		return;
+	}
 	struct letter letter = {
-	    .type = lost ? MESSAGE_REPLY_LOST : MESSAGE_REPLY,
+	    .type = MESSAGE_REPLY,
 	    .proof = r->config.reply_proof,
 	    .instance = result->client,
-	    .body_size = lost ? 0 : result->size,
+	    .body_size = result->size,
 	    .seq = result->timestamp,
 	};
+	struct send *s = outbox_send_client(out, result->client);
 	uint8_t *body = outbox_write(out, s, &r->stamp, &letter);
 	if (letter.body_size > 0)
 		memcpy(body, result->data, letter.body_size);

@@ -74,11 +74,12 @@ buffer_unpoison(struct rte_mbuf *m)
 
 /*
  * Takes up to `count`: all, or as many as there are one by one when the pool runs
- * dry. Free mbufs are single and direct (rte_mbuf.h, rte_mbuf_raw_alloc), so what
- * frame_write() sets is all that is left to set.
+ * dry. Free mbufs are single and direct (rte_mbuf.h, rte_mbuf_raw_alloc); all else that
+ * they say is of their former lives. Writes nothing there: the line is still with the
+ * core that read the last frame in it, so whoever has time asks for it beforehand.
  */
 static inline uint32_t
-buffer_alloc(struct rte_mempool *pool, struct rte_mbuf **list, uint32_t count)
+buffer_take(struct rte_mempool *pool, struct rte_mbuf **list, uint32_t count)
 {
 	uint32_t got = count;
 	if (rte_mempool_get_bulk(pool, (void **)list, count) != 0) {
@@ -87,10 +88,19 @@ buffer_alloc(struct rte_mempool *pool, struct rte_mbuf **list, uint32_t count)
 				break;
 		}
 	}
+	for (uint32_t i = 0; i < got; i++)
+		buffer_unpoison(list[i]);
+	return got;
+}
+
+/* The same, ready for bytes of any kind; what frame_write() sets is all that is left to set. */
+static inline uint32_t
+buffer_alloc(struct rte_mempool *pool, struct rte_mbuf **list, uint32_t count)
+{
+	uint32_t got = buffer_take(pool, list, count);
 	for (uint32_t i = 0; i < got; i++) {
 		list[i]->ol_flags = 0;
 		list[i]->hash.fdir.hi = 0; /* see frame_noted() */
-		buffer_unpoison(list[i]);
 	}
 	return got;
 }

@@ -241,9 +241,10 @@ refill(void *self, struct send *sends, uint32_t count)
 {
 	struct endpoint *e = self;
 	struct rte_mbuf *list[OUTBOX_SENDS_MAX];
-	uint32_t got = buffer_alloc(e->pool, list, count);
+	uint32_t got = buffer_take(e->pool, list, count);
 	e->counters.pool_empty += got < count;
 	for (uint32_t i = 0; i < got; i++) {
+		__builtin_prefetch(list[i], 1);
 		sends[i].owner = list[i];
 		sends[i].capacity = e->envelope_size;
 		sends[i].header = (struct message_header *)(void *)frame_message(list[i]);

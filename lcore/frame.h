@@ -94,6 +94,7 @@ frame_write(struct rte_mbuf *m, const struct frame_template *template, uint32_t 
 							sizeof(struct rte_ether_hdr));
 	ip->hdr_checksum = frame_checksum_add(blank->hdr_checksum, ip_size);
 	udp->dgram_len = rte_cpu_to_be_16((uint16_t)(message_size + sizeof(*udp)));
+	m->ol_flags = 0;
 	m->hash.fdir.hi = template->note;
 	m->data_off = FRAME_DATA_OFFSET;
 	m->data_len = (uint16_t)(message_size + FRAME_HEADERS_SIZE);

@@ -235,7 +235,7 @@ ratio_judges()
 	                 "batch": (18.0, True), "latency": (2.0, True)}, shown
 	assert ratios["signed"]["bound_of"] == "verify"
 	END
-	grep -q 'at least 0.35: MISSED' "$place/ratio"
+	grep -q 'at least 0.5: MISSED' "$place/ratio"
 	fails perf/ratio.sh --build "$fake" --repeats 1 --seconds 1 --strict
 }
 

@@ -50,6 +50,8 @@ batch_append(struct batch *b, const struct message *request)
 	b->count++;
 }
 
+enum { BATCH_AHEAD = 6 }; /* requests that are on their way to the cache */
+
 /* Reads the requests of a received batch, in order. */
 struct batch_cursor {
 	const uint8_t *at;
@@ -86,6 +88,8 @@ batch_next(struct batch_cursor *c, const struct message_scope *scope, struct mes
 		return false;
 	if (message_parse(scope, c->at, size, m) != PARSE_OK)
 		return false;
+	/* Most batches' requests are all of one size. */
+	__builtin_prefetch((const uint8_t *)((uintptr_t)c->at + BATCH_AHEAD * batch_padded(size)));
 	c->at += batch_padded(size);
 	return true;
 }

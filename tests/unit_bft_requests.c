@@ -27,14 +27,16 @@ static struct rig {
 	uint64_t batch[BATCH_SIZE / 8];
 } rig;
 
+/* Its machine of the last of `instances` instances. */
 static void
-open_replica(uint16_t self)
+open_instance(uint16_t self, uint16_t instances)
 {
 	struct protocol_config config = {
 	    .replicas_count = 4,
 	    .faults = 1,
 	    .self = self,
-	    .instances_count = 1,
+	    .instance = (uint16_t)(instances - 1),
+	    .instances_count = instances,
 	    .slots_count = SLOTS,
 	    .protocol_proof = PROOF_SIGNATURE,
 	    .request_proof = PROOF_VECTOR,
@@ -49,6 +51,12 @@ open_replica(uint16_t self)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(rig.memory);
 	memset(rig.memory, 0, requests_size(&config));
 	requests_init(&rig.requests, &rig.me, rig.memory);
+}
+
+static void
+open_replica(uint16_t self)
+{
+	open_instance(self, 1);
 }
 
 static void
@@ -335,7 +343,47 @@ crowd_is_counted(void)
 	close_replica();
 }
 
+/* ---- Several instances ---------------------------------------------------------------- */
+
+/* Which of the cluster's clients it takes complaints of, and lies about others' are not heard. */
+static bool
+complaint_is_heard(uint64_t client)
+{
+	struct requests *q = &rig.requests;
+	struct message_header header = {
+	    .proof = q->me->config.protocol_proof, .sender = 1, .seq = client};
+	struct message complaint = {.header = &header};
+	struct claims claims = {0};
+	return requests_screen_complaint(q, &complaint, &claims) == VERDICT_STEP;
+}
+
+/* Every S-th client is an instance's: each of those has a state of its own, others none. */
+static void
+clients_are_divided(void)
+{
+	static const uint16_t instances[] = {1, 2, 3, 7, 14, 64};
+	for (size_t i = 0; i < sizeof(instances) / sizeof(instances[0]); i++) {
+		uint16_t s = instances[i];
+		uint32_t wrong = 0;
+		open_instance(0, s);
+		struct client_state *end = (void *)rig.requests.pool.cells;
+		struct client_state *next = rig.requests.clients;
+		for (uint32_t client = 0; client <= UINT16_MAX; client++) {
+			bool own = client < SLOTS && client % s == s - 1u;
+			wrong += requests_has_client(&rig.requests, (uint16_t)client) != own;
+			wrong += complaint_is_heard(client) != own;
+			if (own)
+				wrong += requests_client(&rig.requests, (uint16_t)client) != next++;
+		}
+		CU_ASSERT_EQUAL(wrong, 0);
+		CU_ASSERT(next <= end && end - next <= 1);
+		CU_ASSERT_FALSE(complaint_is_heard((1u << 16) + s - 1u));
+		close_replica();
+	}
+}
+
 static const struct unit_story stories[] = {
+    {"clients are divided among instances", clients_are_divided},
     {"C05: terms grow", terms_grow},
     {"relapses are forgiven", relapses_are_forgiven},
     {"the cache is left alone", cache_is_left_alone},

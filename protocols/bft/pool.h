@@ -74,6 +74,12 @@ pool_add(struct pool *p, const struct message *m, uint64_t now_ns)
 	uint32_t cell = p->free - 1;
 	struct pool_cell *c = &p->cells[cell];
 	p->free = c->next;
+	if (p->free != 0) {
+		const uint8_t *next = p->bytes + (size_t)(p->free - 1) * p->cell_size;
+		__builtin_prefetch(&p->cells[p->free - 1], 1);
+		__builtin_prefetch(next, 1);
+		__builtin_prefetch(next + 64, 1);
+	}
 	uint8_t *at = p->bytes + (size_t)cell * p->cell_size;
 	uint32_t size = m->header->size;
 	memcpy(at, m->header, sizeof(struct message_header));

@@ -2,13 +2,15 @@
 /* See replies.h. */
 #include "protocols/bft/replies.h"
 
+enum { AHEAD = 8 }; /* results whose clients are on their way to the cache */
+
 /* "the other replicas send replies containing just the digest of the result" (OSDI'99, 5.1) */
 static bool
 digest_suffices(const struct requests *q, const struct result *result)
 {
 	const struct protocol_config *config = &q->me->config;
 	return result->size >= BFT_DIGEST_REPLY_MIN &&
-	       q->clients[result->client].whole < result->timestamp &&
+	       requests_client(q, result->client)->whole < result->timestamp &&
 	       bft_replier(result->client, result->timestamp, config->replicas_count) !=
 		   config->self;
 }
@@ -49,7 +51,11 @@ replies_send(struct requests *q, const struct executed *e, bool tentative, struc
 	const struct reply_form form = {.tentative = tentative};
 	if (e->seq != 0)
 		q->executed_seq = e->seq;
+	for (uint32_t i = 0; i < e->results_count && i < AHEAD; i++)
+		requests_prefetch(q, e->results[i].client);
 	for (uint32_t i = 0; i < e->results_count; i++) {
+		if (i + AHEAD < e->results_count)
+			requests_prefetch(q, e->results[i + AHEAD].client);
 		const struct result *result = &e->results[i];
 		requests_on_result(q, result);
 		if (!(result->flags & (RESULT_STALE | RESULT_NEW)))

@@ -20,9 +20,11 @@ layout_of(const struct protocol_config *config)
 {
 	struct layout l;
 	size_t cell_size = batch_padded(config->request_size_max);
-	l.cells_count = pool_cells_count(config->slots_count, config->request_size_max);
+	uint32_t clients_count =
+	    (config->slots_count + config->instances_count - 1) / config->instances_count;
+	l.cells_count = pool_cells_count(clients_count, config->request_size_max);
 	l.clients = 0;
-	l.cells = l.clients + config->slots_count * sizeof(struct client_state);
+	l.cells = l.clients + clients_count * sizeof(struct client_state);
 	l.bytes = l.cells + bft_rounded(l.cells_count * sizeof(struct pool_cell));
 	l.end = l.bytes + bft_rounded(l.cells_count * cell_size);
 	return l;
@@ -43,7 +45,12 @@ requests_init(struct requests *q, const struct member *me, void *memory)
 	check((uintptr_t)memory % 64 == 0);
 	check(config->batch_size_max % 8 == 0);
 	check(config->batch_size_max >= batch_padded(config->request_size_max));
-	*q = (struct requests){.me = me, .clients = (void *)(base + l.clients), .crowd_round = 1};
+	*q = (struct requests){
+	    .me = me,
+	    .clients = (void *)(base + l.clients),
+	    .places = ((1ull << 32) + config->instances_count - 1) / config->instances_count,
+	    .crowd_round = 1,
+	};
 	pool_init(&q->pool, (void *)(base + l.cells), base + l.bytes, l.cells_count,
 	    config->request_size_max);
 }
@@ -59,11 +66,11 @@ proof_fits(const struct protocol_config *config, uint8_t proof)
 }
 
 static inline bool
-request_fits(const struct protocol_config *config, const struct message_header *h)
+request_fits(const struct requests *q, const struct message_header *h)
 {
-	return proof_fits(config, h->proof) && h->sender < config->slots_count &&
-	       h->size <= config->request_size_max && h->seq != 0 &&
-	       h->sender % config->instances_count == config->instance;
+	const struct protocol_config *config = &q->me->config;
+	return proof_fits(config, h->proof) && h->size <= config->request_size_max && h->seq != 0 &&
+	       requests_has_client(q, h->sender);
 }
 
 enum verdict
@@ -71,9 +78,9 @@ requests_screen(const struct requests *q, const struct message *m, struct claims
 {
 	const struct protocol_config *config = &q->me->config;
 	const struct message_header *h = m->header;
-	if (!request_fits(config, h))
+	if (!request_fits(q, h))
 		return VERDICT_DROP;
-	const struct client_state *c = &q->clients[h->sender];
+	const struct client_state *c = requests_client(q, h->sender);
 	if (h->seq < c->executed)
 		return VERDICT_DROP;
 	if (h->type == BFT_READ && !config->reads)
@@ -107,7 +114,7 @@ is_settled(const struct requests *q, const struct client_state *c)
 static void
 request_keep(struct requests *q, const struct message *m, uint64_t orderer, struct outbox *out)
 {
-	struct client_state *c = &q->clients[m->header->sender];
+	struct client_state *c = requests_client(q, m->header->sender);
 	if (c->cell != 0)
 		pending_drop(q, c);
 	uint32_t cell = pool_add(&q->pool, m, q->me->now_ns);
@@ -159,7 +166,7 @@ signing_settle(struct requests *q, const struct message *m, struct outbox *out)
 		replies_must_sign(q, h->sender, h->seq, out);
 		return false;
 	}
-	if ((q->clients[h->sender].complaints >> config->self & 1) != 0)
+	if ((requests_client(q, h->sender)->complaints >> config->self & 1) != 0)
 		complaint_send(q, h->sender, true, out);
 	return true;
 }
@@ -168,7 +175,7 @@ void
 requests_take(struct requests *q, const struct message *m, uint64_t orderer, struct outbox *out)
 {
 	const struct message_header *h = m->header;
-	struct client_state *c = &q->clients[h->sender];
+	struct client_state *c = requests_client(q, h->sender);
 	check((orderer & (orderer - 1)) == 0);
 	requests_ease(q, c);
 	if (c->must_sign && h->seq > c->executed && !signing_settle(q, m, out)) {
@@ -205,8 +212,8 @@ enum verdict
 requests_screen_complaint(const struct requests *q, const struct message *m, struct claims *claims)
 {
 	const struct message_header *h = m->header;
-	if (!member_proof_fits(q->me, h) || m->body_size != 0 ||
-	    h->seq >= q->me->config.slots_count)
+	if (!member_proof_fits(q->me, h) || m->body_size != 0 || h->seq > UINT16_MAX ||
+	    !requests_has_client(q, (uint16_t)h->seq))
 		return VERDICT_DROP;
 	claims_add_message(claims, m, h->sender, q->me->config.self);
 	return VERDICT_STEP;
@@ -227,7 +234,7 @@ signing_begin(struct requests *q, struct client_state *c)
 static void
 complaints_judge(struct requests *q, uint16_t client, uint64_t timestamp, struct outbox *out)
 {
-	struct client_state *c = &q->clients[client];
+	struct client_state *c = requests_client(q, client);
 	if (c->must_sign || quorum_count(c->complaints) < quorum_weak(q->me->config.faults))
 		return;
 	signing_begin(q, c);
@@ -241,7 +248,7 @@ complaints_judge(struct requests *q, uint16_t client, uint64_t timestamp, struct
 void
 requests_demand_signature(struct requests *q, uint16_t client, struct outbox *out)
 {
-	struct client_state *c = &q->clients[client];
+	struct client_state *c = requests_client(q, client);
 	const struct message_header *pending = requests_pending(q, client);
 	if (c->must_sign || q->me->config.request_proof != PROOF_VECTOR)
 		return;
@@ -255,7 +262,7 @@ requests_demand_signature(struct requests *q, uint16_t client, struct outbox *ou
 static bool
 complain(struct requests *q, const struct message_header *request, struct outbox *out)
 {
-	struct client_state *c = &q->clients[request->sender];
+	struct client_state *c = requests_client(q, request->sender);
 	uint64_t own = replica_bit(q->me->config.self);
 	q->macs_failed++;
 	if (request->proof == PROOF_SIGNATURE || c->must_sign)
@@ -270,7 +277,7 @@ void
 requests_on_complaint(struct requests *q, const struct message *m, struct outbox *out)
 {
 	uint16_t client = (uint16_t)m->header->seq;
-	struct client_state *c = &q->clients[client];
+	struct client_state *c = requests_client(q, client);
 	if (c->may_sign && digest_equal(m->header->digest, complaint_again32))
 		return;
 	c->complaints |= replica_bit(m->header->sender);
@@ -340,7 +347,7 @@ requests_write(struct requests *q, uint8_t *body, uint32_t count)
 			continue;
 		const struct message_header *request = pool_request(&q->pool, at - 1);
 		memcpy(body, request, c->size);
-		crowd_meet(q, &q->clients[request->sender]);
+		crowd_meet(q, requests_client(q, request->sender));
 		body += c->size;
 		written++;
 		if (RULE(BFT_TWICE) || q->batches % 2 != 0)
@@ -358,7 +365,7 @@ requests_undone(struct requests *q, const uint8_t *batch, uint32_t size)
 	struct batch_cursor cursor = batch_cursor(batch, size);
 	struct message m;
 	while (batch_next(&cursor, &q->me->scope, &m)) {
-		struct client_state *c = &q->clients[m.header->sender];
+		struct client_state *c = requests_client(q, m.header->sender);
 		if (c->executed == m.header->seq)
 			c->executed--;
 	}
@@ -371,7 +378,7 @@ requests_mark(struct requests *q, const uint8_t *batch, uint32_t size)
 	struct message m;
 	while (batch_next(&cursor, &q->me->scope, &m)) {
 		const struct message_header *pending = requests_pending(q, m.header->sender);
-		struct client_state *c = &q->clients[m.header->sender];
+		struct client_state *c = requests_client(q, m.header->sender);
 		if (c->marked_in != q->round || c->marked < m.header->seq)
 			c->marked = m.header->seq;
 		c->marked_in = q->round;
@@ -393,8 +400,9 @@ requests_screen_batch(
 		struct message request;
 		if (count++ == config->batch_count_max ||
 		    !batch_next(&cursor, &q->me->scope, &request) ||
-		    !request_fits(config, request.header))
+		    !request_fits(q, request.header))
 			return VERDICT_DROP;
+		requests_prefetch(q, request.header->sender);
 		if (claims == NULL)
 			continue;
 		uint32_t first = claims->count;
@@ -413,7 +421,7 @@ requests_are_simple(struct requests *q, const uint8_t *batch, uint32_t size)
 	struct message request;
 	q->batch_mark++;
 	while (batch_next(&cursor, &q->me->scope, &request)) {
-		struct client_state *c = &q->clients[request.header->sender];
+		struct client_state *c = requests_client(q, request.header->sender);
 		if (c->batch_mark == q->batch_mark)
 			return false;
 		c->batch_mark = q->batch_mark;
@@ -437,7 +445,7 @@ static inline void
 signing_learn(struct requests *q, const struct message_header *request)
 {
 	if (__builtin_expect(request->proof == PROOF_SIGNATURE, 0))
-		q->clients[request->sender].may_sign = true;
+		requests_client(q, request->sender)->may_sign = true;
 }
 
 bool
@@ -491,7 +499,7 @@ requests_look_again(struct requests *q)
 void
 requests_on_new(struct requests *q, uint16_t client, uint64_t timestamp)
 {
-	struct client_state *c = &q->clients[client];
+	struct client_state *c = requests_client(q, client);
 	const struct message_header *pending = requests_pending(q, client);
 	/* Of an older one that is still here nothing was said. */
 	if (pending == NULL || pending->seq < timestamp)
@@ -531,8 +539,8 @@ requests_audit(const struct requests *q)
 	uint32_t unordered = 0;
 	for (uint32_t at = p->first; at != 0; at = p->cells[at - 1].next) {
 		const struct message_header *h = pool_request(p, at - 1);
-		check(q->clients[h->sender].cell == at);
-		check(h->seq > q->clients[h->sender].executed);
+		check(requests_client(q, h->sender)->cell == at);
+		check(h->seq > requests_client(q, h->sender)->executed);
 		pending++;
 		unordered += pool_is_free(p, at - 1);
 	}

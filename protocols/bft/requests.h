@@ -51,7 +51,8 @@ static_assert(sizeof(struct client_state) == 64, "one cache line");
 struct requests {
 	const struct member *me;
 	struct pool pool;
-	struct client_state *clients; /* of all slots of the cluster */
+	struct client_state *clients; /* of the slots that are this instance's, without gaps */
+	uint64_t places;	      /* 2^32 by the number of instances, rounded up */
 	uint64_t head_ns;	      /* when the oldest pending request became that */
 	uint64_t executed_seq;	      /* of the last batch of replies_send(); 0: not told */
 	uint64_t batch_mark;
@@ -90,11 +91,42 @@ enum verdict requests_screen(
 void requests_take(
     struct requests *q, const struct message *m, uint64_t orderer, struct outbox *out);
 
+/* Which of this instance's slots it is, if it is one: every S-th is. A division, exact. */
+static inline uint32_t
+requests_place(const struct requests *q, uint16_t client)
+{
+	return (uint32_t)(client * q->places >> 32);
+}
+
+/* Is the slot one of the cluster's, and of this instance? */
+static inline bool
+requests_has_client(const struct requests *q, uint16_t client)
+{
+	const struct protocol_config *config = &q->me->config;
+	uint32_t first = requests_place(q, client) * config->instances_count;
+	return client < config->slots_count && client - first == config->instance;
+}
+
+/* One of this instance's. */
+static inline struct client_state *
+requests_client(const struct requests *q, uint16_t client)
+{
+	debug_check(requests_has_client(q, client));
+	return &q->clients[requests_place(q, client)];
+}
+
+/* It will be looked at soon. A batch's clients are a line each, and seldom in the cache. */
+static inline void
+requests_prefetch(const struct requests *q, uint16_t client)
+{
+	__builtin_prefetch(requests_client(q, client), 1);
+}
+
 /* The client's request that waits, or NULL. */
 static inline const struct message_header *
 requests_pending(const struct requests *q, uint16_t client)
 {
-	uint32_t cell = q->clients[client].cell;
+	uint32_t cell = requests_client(q, client)->cell;
 	return cell != 0 ? pool_request(&q->pool, cell - 1) : NULL;
 }
 
@@ -215,7 +247,7 @@ requests_ease(const struct requests *q, struct client_state *c)
 static inline void
 requests_executed(struct requests *q, uint16_t client, uint64_t timestamp)
 {
-	struct client_state *c = &q->clients[client];
+	struct client_state *c = requests_client(q, client);
 	requests_ease(q, c);
 	if (timestamp > c->executed)
 		c->executed = timestamp;
@@ -258,7 +290,7 @@ requests_on_result(struct requests *q, const struct result *result)
 	requests_executed(q, result->client, result->timestamp);
 	/* What is stale says only that something later was executed. */
 	if (!(result->flags & RESULT_STALE))
-		q->clients[result->client].settled = q->moves;
+		requests_client(q, result->client)->settled = q->moves;
 }
 
 /*

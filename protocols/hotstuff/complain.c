@@ -19,7 +19,7 @@ enum { SETTLED_PER_STEP = 8 };
 static void
 client_note(struct hotstuff *r, uint16_t client, uint16_t replica)
 {
-	if (r->requests.clients[client].must_sign)
+	if (requests_client(&r->requests, client)->must_sign)
 		return;
 	for (uint32_t i = 0; i < r->complained_count; i++) {
 		if (r->complained[i] == client)
@@ -39,7 +39,7 @@ complain_of_batch(struct hotstuff *r, const uint8_t *batch, uint32_t size)
 	struct message request;
 	while (batch_next(&cursor, &r->me.scope, &request)) {
 		uint16_t client = request.header->sender;
-		if ((r->requests.clients[client].complaints & own_bit(r)) != 0)
+		if ((requests_client(&r->requests, client)->complaints & own_bit(r)) != 0)
 			client_note(r, client, r->me.config.self);
 	}
 }

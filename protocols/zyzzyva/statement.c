@@ -219,7 +219,7 @@ client_fits(const struct zyzzyva *r, const struct message_header *h)
 	const struct protocol_config *config = &r->me.config;
 	if (h->sender >= config->slots_count || h->seq == 0)
 		return false;
-	const struct client_state *c = &r->requests.clients[h->sender];
+	const struct client_state *c = requests_client(&r->requests, h->sender);
 	return h->proof == config->request_proof ||
 	       (h->proof == PROOF_SIGNATURE && config->request_proof == PROOF_VECTOR &&
 		   (c->may_sign || c->complaints != 0));

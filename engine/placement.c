@@ -91,7 +91,8 @@ place(struct placement *placement, const struct placement_costs *costs,
 	uint32_t lcores_count = counts->lcores;
 	uint32_t clients_count = counts->clients;
 	uint32_t client_lcores = lcores_count == 1 ? 1 : lcores_count - own;
-	uint32_t nodes = smaller(smaller(client_lcores, clients_count), LIMIT_CLIENT_NODES);
+	uint32_t nodes_max = smaller(counts->cpus, LIMIT_CLIENT_NODES);
+	uint32_t nodes = smaller(smaller(client_lcores, clients_count), nodes_max);
 	/* The last node may not be left without slots. */
 	uint32_t per_node = (clients_count + nodes - 1) / nodes;
 	*placement = (struct placement){
@@ -123,7 +124,7 @@ placement_make(struct placement *placement, const struct placement_costs *costs,
 	uint32_t replicas_count = counts->replicas;
 	check(lcores_count >= 1 && lcores_count <= LIMIT_LCORES);
 	check(replicas_count >= 1 && replicas_count <= LIMIT_REPLICAS && counts->clients >= 1);
-	check(counts->pillars <= LIMIT_PILLARS);
+	check(counts->pillars <= LIMIT_PILLARS && counts->cpus >= 1);
 	uint32_t own = smaller((lcores_count + 1) / 2, replicas_count * (1 + counts->pillars));
 	double apart = place(placement, costs, counts, own);
 	struct placement mixed;

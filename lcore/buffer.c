@@ -3,6 +3,7 @@
 #include "lcore/buffer.h"
 
 #include "lcore/frame.h"
+#include "lcore/lifo.h"
 
 static uint16_t
 room(uint32_t message_size)
@@ -22,8 +23,8 @@ poison_one(struct rte_mempool *pool, void *context, void *object, unsigned int i
 struct rte_mempool *
 buffer_pool_create(const char *name, uint32_t count, uint32_t message_size)
 {
-	struct rte_mempool *pool = rte_pktmbuf_pool_create(
-	    name, count, BUFFER_CACHE_COUNT, 0, room(message_size), SOCKET_ID_ANY);
+	struct rte_mempool *pool = rte_pktmbuf_pool_create_by_ops(
+	    name, count, BUFFER_CACHE_COUNT, 0, room(message_size), SOCKET_ID_ANY, LIFO_NAME);
 	if (pool != NULL)
 		rte_mempool_obj_iter(pool, poison_one, NULL);
 	return pool;
@@ -83,5 +84,6 @@ buffer_pool_free(struct rte_mempool *pool)
 uint64_t
 buffer_pool_memory(uint32_t count, uint32_t message_size)
 {
-	return (uint64_t)count * (sizeof(struct rte_mbuf) + room(message_size) + 64);
+	return (uint64_t)count * (sizeof(struct rte_mbuf) + room(message_size) + 64) +
+	       lifo_memory(count);
 }

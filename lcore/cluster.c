@@ -34,6 +34,7 @@ lcores_divide(struct cluster *c)
 	struct placement_costs costs = placement_costs(c->options);
 	struct placement_counts counts = {
 	    .lcores = c->lcores_count - c->helpers_count,
+	    .cpus = c->lcores == NULL ? c->lcores_count : c->lcores->cpus_count,
 	    .replicas = c->replicas_count,
 	    .pillars = c->options->pillars,
 	    .clients = c->options->clients,

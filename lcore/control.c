@@ -64,6 +64,7 @@ sample(const struct control *c, struct control_sample *s, uint64_t now_ns)
 			s->idle_cycles[i][kind] += word(&task->idle_cycles);
 		}
 		s->busy_cycles[i][CONTROL_HELPERS] += word(&loop->aside.busy_cycles);
+		s->taken_cycles[i] = word(&loop->taken_cycles);
 	}
 }
 

@@ -52,6 +52,7 @@ struct control_sample {
 	uint64_t measured;
 	uint64_t busy_cycles[CONTROL_LOOPS_MAX][CONTROL_KINDS];
 	uint64_t idle_cycles[CONTROL_LOOPS_MAX][CONTROL_KINDS];
+	uint64_t taken_cycles[CONTROL_LOOPS_MAX]; /* by the kernel: see loop.h */
 };
 
 enum control_state {

@@ -99,6 +99,7 @@ struct launch_lcore {
 struct launch_lcores {
 	uint32_t count;
 	bool shared;				/* some lcores share a CPU: idle ones must yield */
+	uint32_t cpus_count;			/* on which they run */
 	struct launch_lcore list[LIMIT_LCORES]; /* the main lcore first, workers ascending */
 };
 

@@ -501,13 +501,18 @@ launch_lcores(struct launch_lcores *lcores)
 			lcore_add(lcores, lcore);
 	}
 	check(lcores->count == rte_lcore_count());
+	rte_cpuset_t cpus;
+	CPU_ZERO(&cpus);
 	for (uint32_t i = 0; i < lcores->count; i++) {
+		rte_cpuset_t set = rte_lcore_cpuset(lcores->list[i].lcore);
+		CPU_OR(&cpus, &cpus, &set);
 		for (uint32_t k = 0; k < lcores->count; k++) {
 			if (i != k && lcores_overlap(lcores->list[i].lcore, lcores->list[k].lcore))
 				lcores->list[i].shared = true;
 		}
 		lcores->shared |= lcores->list[i].shared;
 	}
+	lcores->cpus_count = (uint32_t)CPU_COUNT(&cpus);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 
 #include "engine/phases.h"
 #include "lcore/clock.h"
+#include "lcore/interrupted.h"
 
 enum { LOOP_TASKS_MAX = 160 }; /* every node on one lcore, and the control */
 
@@ -40,7 +41,9 @@ struct loop {
 	enum loop_idle idle;
 	uint32_t tasks_count;
 	uint64_t rounds;
-	uint64_t rounds_idle; /* in a row, up to now */
+	uint64_t rounds_idle;  /* in a row, up to now */
+	uint64_t taken_cycles; /* by the kernel, amid bursts: they count as idle */
+	struct interrupted interrupted;
 	struct phases phases; /* where builds count them */
 	struct loop_task tasks[LOOP_TASKS_MAX];
 	struct loop_task aside; /* in rounds without work alone; poll NULL: nothing */

@@ -7,6 +7,8 @@
 
 #include "lcore/counts.h"
 
+static const double TAKEN_SHOWN = 0.05; /* of an lcore's time */
+
 static void
 busy_shares(struct report *r, const struct cluster *c)
 {
@@ -28,11 +30,29 @@ busy_shares(struct report *r, const struct cluster *c)
 			lcore_busy += cycles;
 			all[kind] += here ? lcore_cycles : 0;
 		}
-		if (lcore_cycles > 0)
+		if (lcore_cycles > 0) {
+			uint64_t taken = b->taken_cycles[i] - a->taken_cycles[i];
 			r->lcore_busy[i] = (double)lcore_busy / (double)lcore_cycles;
+			r->lcore_taken[i] = (double)taken / (double)lcore_cycles;
+		}
 	}
 	for (int kind = 0; kind < CONTROL_KINDS; kind++)
 		r->busy[kind] = all[kind] > 0 ? (double)busy[kind] / (double)all[kind] : 0;
+}
+
+/* Where lcores share CPUs, or others run there: how much that was. */
+static void
+taken_print(const struct report *r, const struct cluster *c, FILE *file)
+{
+	double most = 0;
+	for (uint32_t i = 0; i < c->lcores_count; i++)
+		most = r->lcore_taken[i] > most ? r->lcore_taken[i] : most;
+	if (most < TAKEN_SHOWN)
+		return;
+	fprintf(file, "  interrupted amid their bursts, which is not in the above: lcores");
+	for (uint32_t i = 0; i < c->lcores_count; i++)
+		fprintf(file, "%s %.0f %%", i > 0 ? "," : "", 100 * r->lcore_taken[i]);
+	fprintf(file, " of the time\n");
 }
 
 static void
@@ -296,6 +316,7 @@ report_print(const struct report *r, const struct cluster *c, FILE *file)
 	for (uint32_t i = 0; i < c->lcores_count; i++)
 		fprintf(file, "%s %.0f %%", i > 0 ? "," : "", 100 * r->lcore_busy[i]);
 	fprintf(file, "\n");
+	taken_print(r, c, file);
 	if (r->proofs.signatures + r->proofs.verifications > 0)
 		fprintf(file, "  signatures  %lu made, %.1f us each; %lu verified, %.1f us each\n",
 		    r->proofs.signatures, r->signature_us, r->proofs.verifications,

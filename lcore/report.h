@@ -22,10 +22,11 @@ struct report {
 	struct crypto_counters proofs; /* of all nodes together, since the start */
 	double signature_us;	       /* that one took, and one verification: means; 0: none */
 	double verification_us;
-	double busy[CONTROL_KINDS];	      /* share of the lcores that serve them, 0..1 */
-	double lcore_busy[CONTROL_LOOPS_MAX]; /* of each lcore, whoever is there */
-	uint64_t errors;		      /* wrong, lost, refused, unanswered */
-	uint64_t unanswered;		      /* of these: operations without an answer */
+	double busy[CONTROL_KINDS];	       /* share of the lcores that serve them, 0..1 */
+	double lcore_busy[CONTROL_LOOPS_MAX];  /* of each lcore, whoever is there */
+	double lcore_taken[CONTROL_LOOPS_MAX]; /* what the kernel took from its bursts */
+	uint64_t errors;		       /* wrong, lost, refused, unanswered */
+	uint64_t unanswered;		       /* of these: operations without an answer */
 	uint64_t retransmissions;
 	uint64_t view_changes;
 	struct client_counters totals;

@@ -101,6 +101,10 @@ figures(json_t *object, const struct report *r, const struct cluster *c)
 	for (uint32_t i = 0; i < c->lcores_count; i++)
 		json_array_append_new(lcores, json_real(r->lcore_busy[i]));
 	json_object_set_new(object, "lcores_busy", lcores);
+	json_t *taken = json_array();
+	for (uint32_t i = 0; i < c->lcores_count; i++)
+		json_array_append_new(taken, json_real(r->lcore_taken[i]));
+	json_object_set_new(object, "lcores_taken", taken);
 	set_number(object, "loaded", r->totals.loaded);
 	set_real(object, "load_seconds", (double)c->control.load_ns / 1e9);
 	set_bool(object, "interrupted", c->control.interrupted);

@@ -20,18 +20,26 @@ options_of(uint32_t replicas, enum auth reply_auth)
 }
 
 static struct placement
-placed(const struct options *options, uint32_t lcores, uint32_t clients)
+placed_on(const struct options *options, uint32_t lcores, uint32_t cpus, uint32_t clients)
 {
 	struct placement p;
 	struct placement_costs costs = placement_costs(options);
 	struct placement_counts counts = {
 	    .lcores = lcores,
+	    .cpus = cpus,
 	    .replicas = options->replicas,
 	    .pillars = options->pillars,
 	    .clients = clients,
 	};
 	placement_make(&p, &costs, &counts);
 	return p;
+}
+
+/* Each lcore has a CPU of its own. */
+static struct placement
+placed(const struct options *options, uint32_t lcores, uint32_t clients)
+{
+	return placed_on(options, lcores, lcores, clients);
 }
 
 static void
@@ -68,6 +76,24 @@ replicas_are_alone_where_they_can_be(void)
 		CU_ASSERT_EQUAL(p.replica_lcores, 4);
 		CU_ASSERT_EQUAL(p.client_nodes, lcores - 4);
 	}
+}
+
+/* Where lcores take turns on CPUs, clients are divided by CPUs, not by lcores. */
+static void
+clients_are_divided_by_cpus(void)
+{
+	struct options o = options_of(4, AUTH_MAC);
+	for (uint32_t lcores = 3; lcores <= 15; lcores++) {
+		for (uint32_t cpus = 1; cpus < lcores; cpus++) {
+			struct placement p = placed_on(&o, lcores, cpus, 1600);
+			struct placement apart = placed(&o, lcores, 1600);
+			CU_ASSERT(p.client_nodes <= cpus);
+			CU_ASSERT(p.client_nodes == cpus || p.client_nodes >= apart.client_nodes);
+		}
+	}
+	struct placement p = placed_on(&o, 15, 2, 1600);
+	CU_ASSERT_EQUAL(p.client_nodes, 2);
+	CU_ASSERT_EQUAL(p.replica_lcores, 4);
 }
 
 static void
@@ -211,6 +237,7 @@ pillars_are_spread(void)
 static const struct unit_story stories[] = {
     {"every node has an lcore", every_node_has_an_lcore},
     {"replicas are alone where they can be", replicas_are_alone_where_they_can_be},
+    {"clients are divided by CPUs", clients_are_divided_by_cpus},
     {"one replica leaves its lcore to nobody", one_replica_leaves_its_lcore_to_nobody},
     {"crowded lcores have a share of all", crowded_lcores_have_a_share_of_all},
     {"crowded replicas go beside clients", crowded_replicas_go_beside_clients},

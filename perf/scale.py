@@ -21,7 +21,8 @@ import scale_model
 import sweep
 
 LIMIT = 1.15  # CPU time an operation with S instances, by that with one
-CLIENTS = 1600  # a batch of 100 in each of 14 instances, and one more to come
+CLIENTS = 3200  # two batches of 100 in each of 14 instances: one under way, one to come
+CLIENTS_CHAIN = 12800  # a chain has five blocks under way, and three more to come
 MODES = ("pbft --profile fast -b 100 --adaptive", "hotstuff --profile fast -b 100 --adaptive")
 PILLARS_MAX = 15  # what oskr-cluster takes
 
@@ -29,7 +30,8 @@ EPILOG = """
 Measures, one after the other and --repeats times over, for every mode:
   lcores     1, 2, 4 .. lcores, a CPU each, with one instance and with as many as lcores
   instances  S = 1, 2, 4, 8, 14 on S + 1 lcores, one for execution and one for each
-             instance, that share all CPUs: --lcores '(0-S)@(CPUS)'
+             instance, that share all CPUs, dealt out in turn: --lcores '0@0,1@1,2@0,..'
+             (with --floating all on all, where the kernel moves them: '(0-S)@(CPUS)')
 A replica has all instances on one lcore, or spreads them over pillars, lcores of their own.
 Pillars bring nothing where they share CPUs, and cost: small bursts, waits for the kernel to
 run the other half. So --pillars auto takes them in runs of several instances on more than
@@ -39,16 +41,16 @@ part of the comparison with S = 1, which stays the plain protocol.
 Two figures of CPU time an operation, all replicas and clients together:
   busy     sum(lcores_busy) * seconds / operations: time in bursts that were not empty.
            The verdicts and the model are by this one, since lcores that poll take all
-           of their CPUs, whether there is work or not. A burst that the kernel interrupts
-           to run something else is counted to its end, so on a machine with other load,
-           and where lcores share a CPU, busy is too large. Where it exceeds the other,
-           which shows that, it is marked with *: trust the smaller one there.
+           of their CPUs, whether there is work or not. What the kernel takes from a burst
+           to run something else is not in it, where rseq(2) tells of that (lcores_taken has
+           it); that caches are cold afterwards is. Where it exceeds the other all the
+           same, it is marked with *: trust the smaller one there.
   process  cpu_us_per_op: all CPU time of the process, its idle polling included
 The verdict: busy with S instances at most 1.15 times that with one, as the median of the
-repeats' own ratios; the same of process is beside it. All runs have the same
+repeats' own ratios; the same of process is beside it. All runs of a mode have the same
 clients (-t), so more instances make smaller batches, as the last column says; with
 --per-instance each instance has as many clients as the one. A chain has five blocks under
-way at a time: with fewer than 800 clients an instance HotStuff's are not full (-t 6400 for 8).
+way at a time, and clients of eight or so keep them full: HotStuff has 12800 therefore.
 
 The model, fitted to each mode's points by least squares, neither a nor b below 0:
   busy an operation  a + b S    a is work that is divided among lcores, b is what an instance
@@ -74,14 +76,19 @@ class Configuration:
         if kind == "lcores":
             cpus = cpus[:lcores]
             eal = ["-l", ",".join(map(str, cpus))]
-        else:
+        elif options.floating:
             eal = ["--lcores", f"(0-{lcores - 1})@({','.join(map(str, cpus))})"]
+        else:
+            eal = ["--lcores", ",".join(f"{lcore}@{cpus[lcore % len(cpus)]}"
+                                        for lcore in range(lcores))]
         self.series, self.kind = series[0], kind
         self.lcores, self.instances, self.cpus = lcores, instances, len(cpus)
         worth = options.pillars == "all" or 2 < lcores <= len(cpus)
         spread = options.pillars != "none" and worth and instances > 1 and lcores > 1
         self.pillars = min(instances, PILLARS_MAX) if spread else 0
-        clients = options.clients * (instances if options.per_instance else 1)
+        is_chain = "hotstuff" in series[1]
+        self.clients = options.clients or (CLIENTS_CHAIN if is_chain else CLIENTS)
+        clients = self.clients * (instances if options.per_instance else 1)
         words = ["-m", *series[1], "-t", str(clients), "--instances", str(instances),
                  *(["--pillars", str(self.pillars)] if self.pillars else []),
                  "-d", f"{options.seconds:g}", "--warm", "1"]
@@ -200,8 +207,10 @@ def parser_make():
     parser.add_argument("-m", "--modes", action="append", metavar="MODE",
                         help="a mode with its options, may be given several times ("
                              + "; ".join(f"'{mode}'" for mode in MODES) + ")")
-    parser.add_argument("-t", "--clients", type=runs.positive_int, default=CLIENTS, metavar="N",
-                        help=f"clients of every run ({CLIENTS})")
+    parser.add_argument("-t", "--clients", type=runs.positive_int, metavar="N",
+                        help=f"clients of every run ({CLIENTS}; HotStuff: {CLIENTS_CHAIN})")
+    parser.add_argument("--floating", action="store_true",
+                        help="lcores that share CPUs may run on any of them")
     parser.add_argument("--per-instance", action="store_true",
                         help="-t is of each instance, so that batches stay as large")
     parser.add_argument("--lcores", type=runs.int_list, metavar="LIST",
@@ -408,7 +417,8 @@ def write(options, configurations, records, failures, arguments):
         "command": shlex.join(["perf/scale.sh", *arguments]),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "machine": runs.machine(options.build), "repeats": options.repeats,
-        "seconds": options.seconds, "clients": options.clients,
+        "seconds": options.seconds,
+        "clients": {c.series: c.clients for c in configurations},
         "clients_per_instance": options.per_instance, "limit": LIMIT,
         "modes": records, "failures": failures,
         "results": [{"command": runs.shown(c.command), "repeat": repeat, "result": one}

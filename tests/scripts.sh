@@ -328,18 +328,21 @@ scale_measures()
 	# Of two modes one lcore, and 1, 2, 4, 8, 14 instances, twice; in the sheet are the model's
 	# 1, 14 and 30 lcores, too.
 	[[ $(wc -l <"$FAKE_LOG") == 24 && $(wc -l <"$place/scale/scale.csv") == $((1 + 2 * (6 + 3))) ]]
-	[[ $(grep -c '^-m pbft --profile fast -b 100 --adaptive -t 1600 --instances 14 -d 1 ' \
+	[[ $(grep -c '^-m pbft --profile fast -b 100 --adaptive -t 3200 --instances 14 -d 1 ' \
 		"$FAKE_LOG") == 2 ]]
+	[[ $(grep -c '^-m hotstuff .* -t 12800 --instances 14 -d 1 ' "$FAKE_LOG") == 2 ]]
 	cmp "$place/scale.json" "$place/scale/scale.json"
 	python3 -B - "$place/scale.json" <<-'END'
-	import json, sys
+	import json, os, sys
 	pbft, hotstuff = json.load(open(sys.argv[1]))["modes"]
+	cpus = sorted(os.sched_getaffinity(0))
 	def near(one, other):
 	    return abs(one - other) < 1e-9 * max(1, abs(other))
 	rows = {(r["kind"], r["instances"]): r for r in pbft["rows"]}
 	assert len(rows) == 6, rows
 	row = rows["instances", 14]
 	assert row["lcores"] == 15 and row["runs"] == 2 and row["batch_mean"] == 43, row
+	assert f",14@{cpus[14 % len(cpus)]} " in row["command"], row
 	assert near(row["busy_us_per_op"], 3.4) and row["interrupted"], row
 	assert near(row["busiest_us_per_op"], 0.5) and row["busiest_lcore"] == 0, row
 	row = rows["lcores", 1]
@@ -400,7 +403,8 @@ scale_divides()
 	FAKE_HELP="      --pillars L   lcores" scale_small -m pbft --instances 1,"$(nproc)"
 	[[ $(wc -l <"$FAKE_LOG") == 12 && $(grep -c -- '--pillars' "$FAKE_LOG") == 0 ]]
 	: >"$FAKE_LOG"
-	scale_small -m pbft -t 10 --per-instance
+	scale_small -m pbft -t 10 --per-instance --floating --json "$place/scale.json" >/dev/null
+	grep -q '(0-14)@(' "$place/scale.json"
 	[[ $(grep -c -- '-t 10 --instances 1 ' "$FAKE_LOG") == 4 ]]
 	[[ $(grep -c -- '-t 140 --instances 14 ' "$FAKE_LOG") == 2 ]]
 }

@@ -119,6 +119,23 @@ room_is_found_where_no_chunk_is_empty(void)
 	rte_mempool_free(pool);
 }
 
+/* Who looked at the top before it left and came back would take what lay below it then. */
+static void
+what_came_back_is_known(void)
+{
+	struct rte_mempool *pool = pool_open(OBJECTS);
+	struct lifo *l = pool->pool_data;
+	uint64_t before = atomic_load(&l->full.top);
+	struct chunk *first = pop(l, &l->full);
+	struct chunk *second = pop(l, &l->full);
+	push(l, &l->full, first);
+	CU_ASSERT_EQUAL((uint32_t)atomic_load(&l->full.top), (uint32_t)before);
+	CU_ASSERT_NOT_EQUAL(atomic_load(&l->full.top), before);
+	push(l, &l->full, second);
+	CU_ASSERT(all_there(pool, OBJECTS));
+	rte_mempool_free(pool);
+}
+
 static struct rte_mempool *shared;
 static _Atomic uint64_t twice; /* objects that somebody else had, too */
 
@@ -168,6 +185,7 @@ static const struct unit_story stories[] = {
     {"the last is the first", the_last_is_the_first},
     {"all or nothing", all_or_nothing},
     {"room is found where no chunk is empty", room_is_found_where_no_chunk_is_empty},
+    {"what came back is known", what_came_back_is_known},
     {"each is with one thread, or in the pool", each_is_with_one_thread_or_in_the_pool},
 };
 

@@ -134,7 +134,7 @@ sanitize_threads()
 	has_suite build-gcc tsan || return 0
 	export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 	suite_options=(--timeout-multiplier 8 --suite tsan)
-	targets=(tests/lcore_pipe tests/lcore_helpers tests/lcore_lanes)
+	targets=(tests/lcore_pipe tests/lcore_helpers tests/lcore_lanes tests/lcore_lifo)
 	build_and_run "thread sanitizer" build-tsan clang \
 		--buildtype=debugoptimized -Dc_args=-gline-tables-only -Db_sanitize=thread \
 		-Db_lundef=false

@@ -6,7 +6,7 @@
  * asked), every buffer of the pool passes all cores in turn, and is nowhere near when
  * its turn comes. A ring also makes all wait for one that the kernel has stopped
  * between two of its steps (DPDK, rte_ring, known issues), which where lcores share
- * CPUs is often; here nobody waits for anybody.
+ * CPUs is often; here nobody does, unless all chunks are in somebody's hands at once.
  *
  * A mempool driver (rte_mempool_ops) by the name of LIFO_NAME, for any number of
  * lcores. Buffers travel in chunks, on stacks without locks (Treiber, "Systems
